@@ -24,13 +24,13 @@ CREATE TABLE users (
     password_hash TEXT NOT NULL
         CONSTRAINT users_password_hash_length CHECK (length(password_hash) <= 255),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CONSTRAINT users_created_at_time CHECK (
+        CONSTRAINT users_created_at_format CHECK (
             created_at IS NULL OR (created_at GLOB '????-??-??T??:??:??.???Z' AND julianday(created_at) IS NOT NULL)),
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CONSTRAINT users_updated_at_time CHECK (
+        CONSTRAINT users_updated_at_format CHECK (
             updated_at IS NULL OR (updated_at GLOB '????-??-??T??:??:??.???Z' AND julianday(updated_at) IS NOT NULL)),
     last_login TEXT
-        CONSTRAINT users_last_login_time CHECK (
+        CONSTRAINT users_last_login_format CHECK (
             last_login IS NULL OR (last_login GLOB '????-??-??T??:??:??.???Z' AND julianday(last_login) IS NOT NULL)),
     account_status TEXT NOT NULL DEFAULT 'active'
         CONSTRAINT users_account_status_length CHECK (length(account_status) <= 20)
@@ -66,10 +66,10 @@ CREATE TABLE neural_profiles (
     sensitivity_level INTEGER
         CONSTRAINT neural_profiles_sensitivity_range CHECK (sensitivity_level BETWEEN 1 AND 10),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CONSTRAINT neural_profiles_created_at_time CHECK (
+        CONSTRAINT neural_profiles_created_at_format CHECK (
             created_at IS NULL OR (created_at GLOB '????-??-??T??:??:??.???Z' AND julianday(created_at) IS NOT NULL)),
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CONSTRAINT neural_profiles_updated_at_time CHECK (
+        CONSTRAINT neural_profiles_updated_at_format CHECK (
             updated_at IS NULL OR (updated_at GLOB '????-??-??T??:??:??.???Z' AND julianday(updated_at) IS NOT NULL)),
     -- A range is two columns here and one NUMRANGE on PostgreSQL: [low, high].
     alpha_range_low REAL,
@@ -97,10 +97,10 @@ CREATE TABLE sessions (
             id GLOB '????????-????-????-????-????????????' AND id NOT GLOB '*[^0-9a-f-]*'),
     user_id TEXT NOT NULL,
     start_time TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CONSTRAINT sessions_start_time_time CHECK (
+        CONSTRAINT sessions_start_time_format CHECK (
             start_time IS NULL OR (start_time GLOB '????-??-??T??:??:??.???Z' AND julianday(start_time) IS NOT NULL)),
     end_time TEXT
-        CONSTRAINT sessions_end_time_time CHECK (
+        CONSTRAINT sessions_end_time_format CHECK (
             end_time IS NULL OR (end_time GLOB '????-??-??T??:??:??.???Z' AND julianday(end_time) IS NOT NULL)),
     session_type TEXT CONSTRAINT sessions_session_type_length CHECK (length(session_type) <= 50)
         CONSTRAINT sessions_session_type_known CHECK (session_type IN ('morning', 'evening', 'custom')),
@@ -122,7 +122,7 @@ CREATE TABLE sessions (
     programme TEXT
         CONSTRAINT sessions_programme_json CHECK (programme IS NULL OR json_valid(programme)),
     PRIMARY KEY (user_id, id, start_time),
-    CONSTRAINT sessions_id_holds_start_time CHECK (
+    CONSTRAINT sessions_id_holds_start_format CHECK (
         CAST(round((julianday(start_time) - 2440587.5) * 86400000) AS INTEGER) =
             (instr('0123456789abcdef', substr(id, 1, 1)) - 1) * 17592186044416 +
             (instr('0123456789abcdef', substr(id, 2, 1)) - 1) * 1099511627776 +
@@ -155,14 +155,14 @@ CREATE TABLE audio_files (
     user_id TEXT NOT NULL,
     session_id TEXT NOT NULL,
     session_start_time TEXT NOT NULL
-        CONSTRAINT audio_files_session_start_time_time CHECK (
+        CONSTRAINT audio_files_session_start_time_format CHECK (
             session_start_time IS NULL OR (session_start_time GLOB '????-??-??T??:??:??.???Z' AND julianday(session_start_time) IS NOT NULL)),
     file_path TEXT NOT NULL CONSTRAINT audio_files_file_path_length CHECK (length(file_path) <= 255),
     duration INTEGER NOT NULL CONSTRAINT audio_files_duration_positive CHECK (duration > 0),
     format TEXT CONSTRAINT audio_files_format_length CHECK (length(format) <= 10),
     size_bytes INTEGER CONSTRAINT audio_files_size_positive CHECK (size_bytes >= 0),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CONSTRAINT audio_files_created_at_time CHECK (
+        CONSTRAINT audio_files_created_at_format CHECK (
             created_at IS NULL OR (created_at GLOB '????-??-??T??:??:??.???Z' AND julianday(created_at) IS NOT NULL)),
     sample_rate INTEGER NOT NULL DEFAULT 44100,
     bit_depth INTEGER NOT NULL DEFAULT 24,
@@ -195,9 +195,9 @@ CREATE TABLE user_preferences (
     notification_preferences TEXT
         CONSTRAINT user_preferences_notification_preferences_json CHECK (notification_preferences IS NULL OR json_valid(notification_preferences)),
     morning_routine_time TEXT
-        CONSTRAINT user_preferences_morning_routine_time_time CHECK (morning_routine_time GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9]'),
+        CONSTRAINT user_preferences_morning_routine_time_format CHECK (morning_routine_time GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9]'),
     evening_routine_time TEXT
-        CONSTRAINT user_preferences_evening_routine_time_time CHECK (evening_routine_time GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9]'),
+        CONSTRAINT user_preferences_evening_routine_time_format CHECK (evening_routine_time GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9]'),
     time_zone TEXT CONSTRAINT user_preferences_time_zone_length CHECK (length(time_zone) <= 64),
     PRIMARY KEY (user_id, id),
     CONSTRAINT user_preferences_one_per_user UNIQUE (user_id),
@@ -240,7 +240,7 @@ CREATE TABLE session_feedback (
     user_id TEXT NOT NULL,
     session_id TEXT NOT NULL,
     session_start_time TEXT NOT NULL
-        CONSTRAINT session_feedback_session_start_time_time CHECK (
+        CONSTRAINT session_feedback_session_start_time_format CHECK (
             session_start_time IS NULL OR (session_start_time GLOB '????-??-??T??:??:??.???Z' AND julianday(session_start_time) IS NOT NULL)),
     rating INTEGER CONSTRAINT session_feedback_rating_range CHECK (rating BETWEEN 1 AND 5),
     feedback_text TEXT CONSTRAINT session_feedback_text_sealed CHECK (feedback_text GLOB 'sw1.*'),
@@ -249,7 +249,7 @@ CREATE TABLE session_feedback (
     mental_effects TEXT
         CONSTRAINT session_feedback_mental_effects_json CHECK (mental_effects IS NULL OR json_valid(mental_effects)),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CONSTRAINT session_feedback_created_at_time CHECK (
+        CONSTRAINT session_feedback_created_at_format CHECK (
             created_at IS NULL OR (created_at GLOB '????-??-??T??:??:??.???Z' AND julianday(created_at) IS NOT NULL)),
     PRIMARY KEY (user_id, id, session_start_time),
     CONSTRAINT fk_session FOREIGN KEY (user_id, session_id, session_start_time)
@@ -264,7 +264,7 @@ CREATE TABLE profile_history (
     user_id TEXT NOT NULL,
     feedback_id TEXT NOT NULL,
     created_at TEXT NOT NULL
-        CONSTRAINT profile_history_created_at_time CHECK (
+        CONSTRAINT profile_history_created_at_format CHECK (
             created_at IS NULL OR (created_at GLOB '????-??-??T??:??:??.???Z' AND julianday(created_at) IS NOT NULL)),
     change TEXT NOT NULL
         CONSTRAINT profile_history_change_json CHECK (change IS NULL OR json_valid(change)),
@@ -281,13 +281,13 @@ CREATE TABLE logins (
     token_hash TEXT NOT NULL CONSTRAINT logins_token_hash_length CHECK (length(token_hash) = 64),
     device TEXT NOT NULL CONSTRAINT logins_device_length CHECK (length(device) <= 80),
     created_at TEXT NOT NULL
-        CONSTRAINT logins_created_at_time CHECK (
+        CONSTRAINT logins_created_at_format CHECK (
             created_at IS NULL OR (created_at GLOB '????-??-??T??:??:??.???Z' AND julianday(created_at) IS NOT NULL)),
     last_seen_at TEXT NOT NULL
-        CONSTRAINT logins_last_seen_at_time CHECK (
+        CONSTRAINT logins_last_seen_at_format CHECK (
             last_seen_at IS NULL OR (last_seen_at GLOB '????-??-??T??:??:??.???Z' AND julianday(last_seen_at) IS NOT NULL)),
     expires_at TEXT NOT NULL
-        CONSTRAINT logins_expires_at_time CHECK (
+        CONSTRAINT logins_expires_at_format CHECK (
             expires_at IS NULL OR (expires_at GLOB '????-??-??T??:??:??.???Z' AND julianday(expires_at) IS NOT NULL)),
     PRIMARY KEY (user_id, id),
     CONSTRAINT logins_token_unique UNIQUE (user_id, token_hash),
@@ -298,10 +298,10 @@ CREATE TABLE recoveries (
     user_id TEXT NOT NULL,
     token_hash TEXT NOT NULL CONSTRAINT recoveries_token_hash_length CHECK (length(token_hash) = 64),
     created_at TEXT NOT NULL
-        CONSTRAINT recoveries_created_at_time CHECK (
+        CONSTRAINT recoveries_created_at_format CHECK (
             created_at IS NULL OR (created_at GLOB '????-??-??T??:??:??.???Z' AND julianday(created_at) IS NOT NULL)),
     expires_at TEXT NOT NULL
-        CONSTRAINT recoveries_expires_at_time CHECK (
+        CONSTRAINT recoveries_expires_at_format CHECK (
             expires_at IS NULL OR (expires_at GLOB '????-??-??T??:??:??.???Z' AND julianday(expires_at) IS NOT NULL)),
     PRIMARY KEY (user_id, token_hash),
     CONSTRAINT fk_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
@@ -319,10 +319,10 @@ CREATE TABLE consents (
     version INTEGER NOT NULL,
     text_sha256 TEXT NOT NULL CONSTRAINT consents_text_sha256_length CHECK (length(text_sha256) = 64),
     given_at TEXT NOT NULL
-        CONSTRAINT consents_given_at_time CHECK (
+        CONSTRAINT consents_given_at_format CHECK (
             given_at IS NULL OR (given_at GLOB '????-??-??T??:??:??.???Z' AND julianday(given_at) IS NOT NULL)),
     withdrawn_at TEXT
-        CONSTRAINT consents_withdrawn_at_time CHECK (
+        CONSTRAINT consents_withdrawn_at_format CHECK (
             withdrawn_at IS NULL OR (withdrawn_at GLOB '????-??-??T??:??:??.???Z' AND julianday(withdrawn_at) IS NOT NULL)),
     PRIMARY KEY (user_id, id),
     CONSTRAINT consents_withdrawn_after_given CHECK (withdrawn_at >= given_at),
@@ -336,7 +336,7 @@ CREATE TABLE screenings (
             id GLOB '????????-????-????-????-????????????' AND id NOT GLOB '*[^0-9a-f-]*'),
     version INTEGER NOT NULL,
     answered_at TEXT NOT NULL
-        CONSTRAINT screenings_answered_at_time CHECK (
+        CONSTRAINT screenings_answered_at_format CHECK (
             answered_at IS NULL OR (answered_at GLOB '????-??-??T??:??:??.???Z' AND julianday(answered_at) IS NOT NULL)),
     answers TEXT NOT NULL CONSTRAINT screenings_answers_sealed CHECK (answers GLOB 'sw1.*'),
     PRIMARY KEY (user_id, id),
@@ -351,7 +351,7 @@ CREATE TABLE idempotency_keys (
     status INTEGER NOT NULL,
     body TEXT NOT NULL CONSTRAINT idempotency_keys_body_sealed CHECK (body GLOB 'sw1.*'),
     created_at TEXT NOT NULL
-        CONSTRAINT idempotency_keys_created_at_time CHECK (
+        CONSTRAINT idempotency_keys_created_at_format CHECK (
             created_at IS NULL OR (created_at GLOB '????-??-??T??:??:??.???Z' AND julianday(created_at) IS NOT NULL)),
     PRIMARY KEY (user_id, key),
     CONSTRAINT fk_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
