@@ -1,0 +1,159 @@
+"""Sealing: authenticated encryption of single fields and of sound files under a person's own key.
+
+Field envelope: `sw1.` + base64url(suite 1 byte | nonce 12 | ciphertext and tag), AES-256-GCM.
+The place (table, column, row, person) is authenticated, so an envelope copied elsewhere does not open.
+File: `SWF1` | nonce prefix 7 | chunks of 64 KiB, each with its own tag; nonce = prefix | counter 4 |
+last-chunk flag 1 (the STREAM construction, Hoang et al. 2015), so that reordering, truncation and
+appending are noticed and any range opens without the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import io
+import os
+import secrets
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from stillwave.db.keys import KeyStore, RootKey
+from stillwave.errors import StillwaveError
+
+PREFIX = "sw1."
+_SUITE = b"\x01"
+_MAGIC = b"SWF1"
+CHUNK_BYTES = 64 * 1024
+_TAG_BYTES = 16
+_HEAD_BYTES = len(_MAGIC) + 7
+
+
+class SealBroken(StillwaveError):
+    """An envelope or file was altered, moved, or sealed under another key."""
+
+    status = 500
+    title = "Stored data cannot be opened"
+
+
+class Vault:
+    """Seals and opens with the keys of the people it is asked about."""
+
+    def __init__(self, root: RootKey, keys: KeyStore) -> None:
+        self.keys = keys
+        self._index_key = root.derive("blind-index")
+        self._check_key = root.derive("key-check")
+
+    def seal(self, user_id: UUID, place: str, row_id: UUID, text: str) -> str:
+        """The envelope of `text` for `place` ("table.column") in one row of one person."""
+        nonce = secrets.token_bytes(12)
+        body = AESGCM(self.keys.key(user_id)).encrypt(
+            nonce, text.encode(), _place(place, row_id, user_id)
+        )
+        return PREFIX + base64.urlsafe_b64encode(_SUITE + nonce + body).decode()
+
+    def open(self, user_id: UUID, place: str, row_id: UUID, envelope: str) -> str:
+        """The text inside an envelope. Raises SealBroken when it does not belong here."""
+        try:
+            raw = base64.urlsafe_b64decode(envelope.removeprefix(PREFIX))
+            if not envelope.startswith(PREFIX) or raw[:1] != _SUITE:
+                raise ValueError
+            opened = AESGCM(self.keys.key(user_id)).decrypt(
+                raw[1:13], raw[13:], _place(place, row_id, user_id)
+            )
+        except (ValueError, InvalidTag):
+            raise SealBroken(f"A sealed value in {place} cannot be opened.") from None
+        return opened.decode()
+
+    def blind_index(self, place: str, text: str) -> str:
+        """A keyed digest (64 hex digits) that finds equal values without storing them."""
+        return hmac.new(self._index_key, f"{place}\0{text}".encode(), hashlib.sha256).hexdigest()
+
+    def key_check(self) -> str:
+        """A value stored in the database that tells a wrong root key from the right one."""
+        return hmac.new(self._check_key, b"stillwave", hashlib.sha256).hexdigest()
+
+
+def _place(place: str, row_id: UUID, user_id: UUID) -> bytes:
+    return f"{place}\0{row_id}\0{user_id}".encode()
+
+
+class SealedWriter(io.RawIOBase):
+    """A write-only file that seals as it goes; `close` seals the last chunk."""
+
+    def __init__(self, file: BinaryIO, key: bytes, name: str) -> None:
+        super().__init__()
+        self._file, self._cipher, self._name = file, AESGCM(key), name.encode()
+        self._prefix = secrets.token_bytes(7)
+        self._pending = bytearray()
+        self._counter = 0
+        self.plain_bytes = 0
+        file.write(_MAGIC + self._prefix)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        view = bytes(data)  # type: ignore[call-overload]
+        self._pending += view
+        self.plain_bytes += len(view)
+        while len(self._pending) > CHUNK_BYTES:  # the last chunk waits for close
+            self._put(bytes(self._pending[:CHUNK_BYTES]), last=False)
+            del self._pending[:CHUNK_BYTES]
+        return len(view)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._put(bytes(self._pending), last=True)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        super().close()
+
+    def _put(self, chunk: bytes, *, last: bool) -> None:
+        self._file.write(self._cipher.encrypt(_nonce(self._prefix, self._counter, last), chunk, self._name))
+        self._counter += 1
+
+
+def sealed_size(path: Path) -> int:
+    """Plain bytes inside a sealed file."""
+    body = path.stat().st_size - _HEAD_BYTES
+    chunks = max(1, -(-body // (CHUNK_BYTES + _TAG_BYTES)))
+    return body - chunks * _TAG_BYTES
+
+
+def read_sealed(path: Path, key: bytes, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """The plain bytes [start, stop) of a sealed file, chunk by chunk.
+
+    Raises SealBroken when a chunk was altered, moved or cut off.
+    """
+    size = sealed_size(path)
+    stop = size if stop is None else min(stop, size)
+    final = max(0, (size - 1) // CHUNK_BYTES)
+    cipher = AESGCM(key)
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        if head[:4] != _MAGIC:
+            raise SealBroken("A sound file is not a sealed file.")
+        for counter in range(start // CHUNK_BYTES, -(-stop // CHUNK_BYTES)):
+            file.seek(_HEAD_BYTES + counter * (CHUNK_BYTES + _TAG_BYTES))
+            try:
+                chunk = cipher.decrypt(
+                    _nonce(head[4:], counter, counter == final),
+                    file.read(CHUNK_BYTES + _TAG_BYTES),
+                    name.encode(),
+                )
+            except InvalidTag:
+                raise SealBroken("A sound file was altered or cut off.") from None
+            first = counter * CHUNK_BYTES
+            yield chunk[max(0, start - first) : max(0, stop - first)]
+
+
+def _nonce(prefix: bytes, counter: int, last: bool) -> bytes:  # noqa: FBT001
+    return prefix + struct.pack(">I", counter) + (b"\x01" if last else b"\x00")

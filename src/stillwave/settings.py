@@ -1,0 +1,92 @@
+"""The settings, read once from the environment; everything has a working default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from stillwave.errors import CannotStart
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator can set. `docs/operating.md` lists every name."""
+
+    data_dir: Path
+    database_url: str | None = None
+    root_key: str | None = None
+    root_key_file: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    base_url: str
+    smtp_url: str | None = None
+    mail_from: str = "stillwave@localhost"
+    audio_quota_bytes: int = 4 * 1024**3
+
+    @property
+    def database_file(self) -> Path:
+        """The embedded database, used when no database_url is set."""
+        return self.data_dir / "stillwave.db"
+
+    @property
+    def keys_file(self) -> Path:
+        """The store of wrapped keys; back it up apart from the database."""
+        return self.data_dir / "keys.db"
+
+    @property
+    def audio_dir(self) -> Path:
+        """Where sealed sound files lie."""
+        return self.data_dir / "audio"
+
+    @property
+    def secure_cookies(self) -> bool:
+        """True when people reach the server over TLS."""
+        return self.base_url.startswith("https://")
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Settings from `STILLWAVE_*`.
+
+    Raises CannotStart when a value cannot be used, naming the variable and what it takes.
+    """
+
+    def read(name: str) -> str | None:
+        return environ.get(f"STILLWAVE_{name}", "").strip() or None
+
+    home = environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    data_dir = Path(read("DATA_DIR") or Path(home) / "stillwave").expanduser().absolute()
+    database_url = read("DATABASE_URL")
+    if database_url and not database_url.startswith(("postgresql://", "postgres://")):
+        raise CannotStart(
+            "STILLWAVE_DATABASE_URL must start with postgresql:// "
+            "(leave it unset for the embedded database)."
+        )
+    host, port = read("HOST") or "127.0.0.1", _whole(read("PORT"), "STILLWAVE_PORT", 8000, 0, 65535)
+    smtp_url = read("SMTP_URL")
+    if smtp_url and urlsplit(smtp_url).scheme not in ("smtp", "smtps"):
+        raise CannotStart(
+            "STILLWAVE_SMTP_URL must look like smtp://user:password@host:587 or smtps://host."
+        )
+    quota_gb = _whole(read("AUDIO_QUOTA_GB"), "STILLWAVE_AUDIO_QUOTA_GB", 4, 0, 1_000_000)
+    return Settings(
+        data_dir=data_dir,
+        database_url=database_url,
+        root_key=read("ROOT_KEY"),
+        root_key_file=Path(read("ROOT_KEY_FILE") or data_dir / "root.key").expanduser().absolute(),
+        host=host,
+        port=port,
+        base_url=(read("BASE_URL") or f"http://{host}:{port}").rstrip("/"),
+        smtp_url=smtp_url,
+        mail_from=read("MAIL_FROM") or "stillwave@localhost",
+        audio_quota_bytes=quota_gb * 1024**3,
+    )
+
+
+def _whole(text: str | None, name: str, default: int, low: int, high: int) -> int:
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise CannotStart(f"{name} must be a whole number from {low} to {high}.")
+    return int(text)
