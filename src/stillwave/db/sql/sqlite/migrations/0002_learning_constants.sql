@@ -88,18 +88,25 @@ CREATE TABLE learning_work (
     user_id TEXT PRIMARY KEY,
     feedback_id TEXT NOT NULL,
     created_at TEXT NOT NULL,
-    state TEXT NOT NULL,      -- base_frequency_response before this feedback
+    sens REAL NOT NULL,       -- what is known before this feedback
+    trans REAL NOT NULL,
+    vol REAL NOT NULL,
+    nt INTEGER NOT NULL,
     severity REAL NOT NULL,
     pace INTEGER NOT NULL,    -- 1 too fast, -1 too slow, 0 neither
     level INTEGER NOT NULL,   -- 1 too loud, -1 too quiet, 0 neither
     flags TEXT NOT NULL,      -- red flags, a JSON array
-    y REAL,                   -- the rating on 0-1, NULL if the curve learns nothing
+    y REAL,                   -- what was rated, on 0-1
     noise REAL,
     hz REAL,
-    band TEXT,
+    sens_after REAL,
+    trans_after REAL,
+    vol_after REAL,
+    band TEXT,                -- NULL where the curve learns nothing; then so is all below
     low_hz REAL,
     high_hz REAL,
-    i INTEGER,                -- the grid point at or below hz
+    u REAL,                   -- where hz stands on the grid, 0-8
+    i INTEGER,                -- the grid point at or below it
     t REAL,                   -- the weight of the next one
     n INTEGER,                -- ratings in the band so far
     mean TEXT,                -- the band before, JSON arrays
