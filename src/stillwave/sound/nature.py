@@ -15,6 +15,7 @@ from stillwave.sound.noise import CONTROL_SAMPLES, Sound, band_pass, high_pass, 
 from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
 
 # Chance, jitter, lowest and highest Hz, shortest and longest decay s, attack s, rise, loudness power, width.
+GRAIN = np.array([0.7, 1.0, 2200.0, 7500.0, 0.001, 0.003, 0.0003, 0.0, 3.0, 1.0])
 PATTER = np.array([0.8, 1.0, 700.0, 3200.0, 0.002, 0.010, 0.0008, 0.0, 3.0, 0.95])
 BUBBLES = np.array([0.8, 1.0, 320.0, 1500.0, 0.008, 0.030, 0.003, 0.35, 2.5, 0.9])
 TRICKLE = np.array([0.6, 1.0, 1100.0, 2800.0, 0.004, 0.012, 0.002, 0.3, 3.0, 0.9])
@@ -23,11 +24,11 @@ CRICKETS = (  # cell in samples (the rate of the trill), shape
     (1378, np.array([1.0, 0.06, 3560.0, 3590.0, 0.007, 0.008, 0.006, 0.0, 0.15, 0.9])),
 )
 
-HUSH = np.array([one_pole_low_pass(1800.0), high_pass(350.0), low_pass(9000.0)])
+HUSH = np.array([one_pole_low_pass(1800.0), high_pass(350.0), low_pass(12000.0, 0.6)])
 WARMTH = np.array([one_pole_low_pass(90.0), high_pass(35.0), low_pass(500.0)])
 SURF = np.array([one_pole_low_pass(420.0), high_pass(120.0), low_pass(4000.0)])
 FOAM = np.array([high_pass(1500.0, 0.6), one_pole_low_pass(4000.0), low_pass(9000.0)])
-BROOK = np.array([band_pass(650.0, 0.5), low_pass(2500.0)])
+BROOK = np.array([band_pass(700.0, 0.4), low_pass(4500.0)])
 AIR = np.array([one_pole_low_pass(500.0), high_pass(250.0), low_pass(5000.0)])
 WIND_BANDS_HZ = (140.0, 240.0, 400.0, 680.0)
 WIND_BANDS = tuple(np.array([band_pass(hz, 1.6), low_pass(2400.0)]) for hz in WIND_BANDS_HZ)
@@ -45,7 +46,7 @@ CHORD_S = 17.0
 
 
 def rain(programme: Programme, start: int, frames: int) -> Sound:
-    """Return soft rain: a warm hush from 350 Hz up, falling 6 dB an octave above 2 kHz, with near drops on it."""
+    """Return soft rain: a warm hush from 350 Hz up, falling above 2 kHz, with a fine grain and near drops on it."""
     out = np.zeros((2, frames))
     _add_rain(out, programme.seed, start, 1.0)
     return out
@@ -66,9 +67,9 @@ def stream(programme: Programme, start: int, frames: int) -> Sound:
     """Return a brook: many small bubbles from 320 to 2800 Hz that rise in pitch, over a narrow murmur."""
     seed, out = programme.seed, np.zeros((2, frames))
     flow = 1.0 + 0.35 * _drift(seed, "flow", start, frames, 0.9) + 0.2 * _drift(seed, "run", start, frames, 5.3)
-    noise.add_shaped(out, key(seed, "murmur"), start, BROOK, flow, 1.6)
-    _add_drops(out, key(seed, "bubbles"), start, 420, BUBBLES, _steady(frames), 0.9)
-    _add_drops(out, key(seed, "trickle"), start, 700, TRICKLE, _steady(frames), 0.5)
+    noise.add_shaped(out, key(seed, "murmur"), start, BROOK, flow, 1.0)
+    _add_drops(out, key(seed, "bubbles"), start, 420, BUBBLES, _steady(frames), 2.4)
+    _add_drops(out, key(seed, "trickle"), start, 700, TRICKLE, _steady(frames), 2.6)
     return out
 
 
@@ -92,7 +93,7 @@ def night(programme: Programme, start: int, frames: int) -> Sound:
     for place, (cell, shape) in enumerate(CRICKETS):
         calls = np.clip(1.6 * _drift(seed, f"calls {place}", start, frames, 1.7 + 0.6 * place), 0.0, 1.0)
         near = 0.6 + 0.4 * _drift(seed, f"cricket {place}", start, frames, 19.0)
-        _add_drops(out, key(seed, f"cricket {place}"), start, cell, shape, calls * near, 0.35)
+        _add_drops(out, key(seed, f"cricket {place}"), start, cell, shape, calls * near, 3.2)
     return out
 
 
@@ -124,7 +125,8 @@ def _add_rain(out: Sound, seed: int, start: int, gain: float) -> None:
     gust = 0.12 * _drift(seed, "rain gust", start, frames, 4.7)
     shower = 1.0 + 0.22 * _drift(seed, "rain shower", start, frames, 13.0) + gust
     noise.add_shaped(out, key(seed, "rain hush"), start, HUSH, shower, 4.4 * gain)
-    _add_drops(out, key(seed, "rain patter"), start, 900, PATTER, shower, 0.9 * gain)
+    _add_drops(out, key(seed, "rain grain"), start, 230, GRAIN, shower, 7.0 * gain)
+    _add_drops(out, key(seed, "rain patter"), start, 1100, PATTER, shower, 5.0 * gain)
 
 
 def _chords(seed: int, start: int, frames: int) -> tuple[Sound, Sound]:
