@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from uuid import UUID
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from stillwave.accounts import passwords, store
 from stillwave.accounts.rules import (
@@ -276,6 +276,18 @@ def set_consent(tx: Tx, user_id: UUID, purpose: str, *, give: bool, now: dt.date
 def preferences(tx: Tx, user_id: UUID) -> Preferences:
     """The person's preferences."""
     return store.preferences(tx, user_id)
+
+
+def zone(tx: Tx, user_id: UUID) -> ZoneInfo:
+    """The person's time zone."""
+    return ZoneInfo(store.preferences(tx, user_id).time_zone)
+
+
+def known_background(name: str) -> str:
+    """The name itself. Raises BadInput when there is no such background."""
+    if name not in BACKGROUNDS:
+        raise BadInput("background", "is not a background we have", list(BACKGROUNDS))
+    return name
 
 
 def set_preferences(tx: Tx, user_id: UUID, wish: Preferences) -> Preferences:

@@ -15,13 +15,13 @@ from stillwave.errors import BadInput
 
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
 Phone = Annotated[str, msgspec.Meta(min_length=4, max_length=40)]
-Password = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 Purpose = Literal["health_data", "adaptation", "reminders"]
 Voice = Literal["male", "female", "neutral", "none"]
 Tier = Literal["free", "premium"]
 Role = Literal["listener", "operator"]
 
-SHORTEST_PASSWORD: Final = 10
+SHORTEST_PASSWORD: Final = 12
 # zxcvbn's time grows with the square of the length; the first 72 characters decide
 _ZXCVBN_READS: Final = 72
 _CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ23456789"

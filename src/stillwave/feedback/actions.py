@@ -11,6 +11,8 @@ from stillwave.errors import Conflict, NotFound
 from stillwave.feedback import rules, store
 from stillwave.feedback.rules import Answer
 from stillwave.feedback.store import SQL, FeedbackRow
+from stillwave.profiles import actions as profiles
+from stillwave.profiles import effects
 from stillwave.web.gate import Me
 
 
@@ -31,6 +33,7 @@ def give(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -> 
     if store.of_session(tx, me.user_id, session_id) is not None:  # somebody was first while we waited
         raise Conflict("This session has been rated already. You can change that rating instead.")
     feedback_id = uuid7(now)
+    profiles.stick_flags(tx, me.user_id, effects.red_flags(told.physical, told.mental), now)
     store.insert(tx, me.user_id, feedback_id, session_id, answer, told, now)
     return feedback_id
 
@@ -40,6 +43,7 @@ def change(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -
     me.must_consent()
     told = rules.coded(answer)
     row = current(tx, me.user_id, session_id)
+    profiles.stick_flags(tx, me.user_id, effects.red_flags(told.physical, told.mental), now)
     store.replace(tx, me.user_id, row, answer, told)
     store.rate_session(tx, me.user_id, session_id, answer, told, now)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response
 
+from stillwave.accounts import actions as accounts
 from stillwave.db.database import Tx
 from stillwave.errors import BadInput, StillwaveError
 from stillwave.feedback import actions, rules
@@ -82,7 +83,7 @@ def delete_feedback(request: Ask, session_id: UUID) -> None:
 
 
 def _context(request: Ask, tx: Tx, me: Me, session_id: UUID) -> dict[str, object]:
-    zone = sessions.zone(tx, me.user_id)
+    zone = accounts.zone(tx, me.user_id)
     effects = rules.choices(rules.PHYSICAL) + rules.choices(rules.MENTAL)
     return {
         "session": sessions.card(sessions.one(tx, me.user_id, session_id), zone, kit_of(request).clock()),

@@ -10,12 +10,13 @@ from litestar import Request, Response
 from litestar.params import Parameter
 from markupsafe import Markup
 
+from stillwave.accounts import actions as accounts
 from stillwave.db.database import Tx
 from stillwave.errors import BadInput, StillwaveError
 from stillwave.progress import actions
 from stillwave.progress.rules import Day
 from stillwave.progress.store import Summary
-from stillwave.sessions import actions as sessions
+from stillwave.progress.today import today_page
 from stillwave.web import charts, gate, once, pages
 from stillwave.web.gate import Me
 from stillwave.web.input import FORM, read_form
@@ -80,7 +81,7 @@ def read_summary(request: Ask) -> Summary:
 
 def _context(request: Ask, tx: Tx, me: Me) -> dict[str, object]:
     now = kit_of(request).clock()
-    zone = sessions.zone(tx, me.user_id)
+    zone = accounts.zone(tx, me.user_id)
     today = now.astimezone(zone).date()
     days = actions.diary(tx, me.user_id, today - dt.timedelta(days=_SHOWN_DAYS), today)
     counts = actions.sessions_per_day(tx, me.user_id, now - dt.timedelta(weeks=_HEAT_WEEKS), zone)
@@ -124,4 +125,4 @@ def keep(request: Ask, data: Form) -> Response[Any]:
     return pages.see_other("/progress", notice="Your day is in the diary.")
 
 
-HANDLERS = [keep_day, read_days, delete_day, read_summary, progress_page, keep]
+HANDLERS = [today_page, keep_day, read_days, delete_day, read_summary, progress_page, keep]

@@ -242,3 +242,25 @@ def disk_trouble(error: OSError) -> StorageFull:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFull("The disk of the server is full, so the sound file was not made. Free some space.")
     return StorageFull("The sound folder cannot be written, so the file was not made. Check its rights.")
+
+
+def write_file(programme: Programme, path: Path, progress: Callable[[int], None] | None = None) -> None:
+    """The sound is in the file, as FLAC or WAV by its ending. On an error no part of it stays behind."""
+    from stillwave.sound import encode
+
+    part = path.with_name(f".{path.name}.part")
+    write = encode.write_wav if path.suffix.lower() == ".wav" else encode.write_flac
+    try:
+        with part.open("wb") as file:
+            write(programme, file, progress)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise BadInput("FILE", "lies in a folder that does not exist", "a file in an existing folder") from error
+        raise disk_trouble(error) from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

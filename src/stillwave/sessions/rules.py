@@ -33,7 +33,7 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the listener is, in seconds, and whether the session is over."""
 
-    position_s: Annotated[int, msgspec.Meta(ge=0, le=4 * 3600)]
+    position_s: Annotated[float, msgspec.Meta(ge=0, le=4 * 3600)]
     ended: bool = False
 
 

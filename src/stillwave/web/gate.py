@@ -85,7 +85,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
         """Raises ConsentNeeded while health data may not be stored."""
         if not self.consented:
             raise ConsentNeeded(
-                "Stillwave stores how you feel and what you rate only with your consent.", next="/consent"
+                "Stillwave stores how you feel and what you rate only with your consent.", next="/privacy"
             )
 
 

@@ -57,7 +57,9 @@ def page(
     told = notice or (unquote(kept) if kept else None)
     if me is None:
         me = request.scope.get("state", {}).get("me")
-    text = _templates().get_template(template).render(me=me, path=request.url.path, notice=told, **context)
+    text = _templates().get_template(template).render(
+        me=me, path=request.url.path, notice=told, status=status, **context
+    )
     answer = Response(text, status_code=status, headers=headers or {}, media_type=MediaType.HTML)
     if kept:
         answer.delete_cookie(_NOTICE)

@@ -37,13 +37,10 @@ def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         "web/problem.html",
         status=status,
         headers=headers,
-        problem={
-            "status": status,
-            "title": body["title"],
-            "detail": body["detail"],
-            "errors": body.get("errors", []),
-            "possible": body.get("possible", []),
-        },
+        title=body["title"],
+        detail=body["detail"],
+        errors=body.get("errors", []),
+        retry_seconds=int(headers.get("Retry-After", 0)),
     )
 
 
