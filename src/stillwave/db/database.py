@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import queue
+import re
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -175,7 +176,9 @@ class SqliteTx(_Reading):
                 query.sqlite, {name: _as_parameter(value) for name, value in values.items()}
             )
         except sqlcipher.IntegrityError as error:
-            raise ConstraintBroken(_sqlite_constraint(self._connection, str(error))) from error
+            raise ConstraintBroken(_sqlite_constraint(self._connection, query, str(error))) from error
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise ConstraintBroken(_NO_FORM) from error
 
     def run(self, query: Query, /, **values: object) -> int:
         return int(self._execute(query, values).rowcount)
@@ -188,18 +191,46 @@ class SqliteTx(_Reading):
         """Nothing to tell SQLite: every query names its person."""
 
 
-def _sqlite_constraint(connection: sqlcipher.Connection, message: str) -> str:
-    kind, _, rest = message.partition(" constraint failed: ")
-    if kind != "UNIQUE" or "." not in rest:
-        return rest or message
-    # SQLite names the columns; PostgreSQL and our errors name the index.
-    columns = [part.split(".")[1] for part in rest.split(", ")]
-    table = rest.split(".")[0]
-    for index in connection.execute(f"PRAGMA index_list({table})").fetchall():
-        found = [row[2] for row in connection.execute(f"PRAGMA index_info({index[1]})").fetchall()]
-        if found == columns:
-            return str(index[1])
-    return rest
+# The name of the refusal when a value is none of its column's type: too large, not a date, not text.
+_NO_FORM = "form"
+
+
+def _sqlite_constraint(connection: sqlcipher.Connection, query: Query, message: str) -> str:
+    """The name PostgreSQL would give; SQLite itself names only checks."""
+    kind, _, rest = message.partition(" constraint failed")
+    places = [place.split(".") for place in rest.removeprefix(": ").split(", ")]
+    if kind == "CHECK":
+        return rest.removeprefix(": ")
+    if kind == "NOT NULL":
+        return f"{'_'.join(places[0])}_not_null"
+    if kind == "UNIQUE":
+        return _sqlite_unique(connection, places[0][0], [place[-1] for place in places])
+    if kind == "FOREIGN KEY":
+        table = _WRITES_TO.search(query.sqlite)
+        named = _FOREIGN_KEY.search(_sqlite_ddl(connection, table[1])) if table else None
+        return named[1] if named else "unknown"
+    return _NO_FORM
+
+
+_WRITES_TO = re.compile(r"\b(?:INTO|UPDATE)\s+(\w+)", re.IGNORECASE)
+# A table that refers to a session and to its person checks the session first, on PostgreSQL as well.
+_FOREIGN_KEY = re.compile(r"CONSTRAINT (\w+) FOREIGN KEY")
+
+
+def _sqlite_ddl(connection: sqlcipher.Connection, table: str) -> str:
+    row = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _sqlite_unique(connection: sqlcipher.Connection, table: str, columns: list[str]) -> str:
+    named = re.search(rf"CONSTRAINT (\w+) UNIQUE \({', '.join(columns)}\)", _sqlite_ddl(connection, table))
+    if named:
+        return named[1]
+    for _, index, unique, origin, _ in connection.execute(f"PRAGMA index_list({table})").fetchall():
+        found = [row[2] for row in connection.execute(f"PRAGMA index_info({index})").fetchall()]
+        if unique and found == columns:
+            return f"{table}_pkey" if origin == "pk" else str(index)
+    return "unknown"
 
 
 class SqliteDatabase:
@@ -306,7 +337,9 @@ class PostgresTx(_Reading):
         try:
             return self._connection.execute(query.postgres, values)
         except psycopg.IntegrityError as error:
-            raise ConstraintBroken(error.diag.constraint_name or "unknown") from error
+            raise ConstraintBroken(_postgres_constraint(error.diag)) from error
+        except (psycopg.DataError, UnicodeEncodeError) as error:
+            raise ConstraintBroken(_NO_FORM) from error
 
     def run(self, query: Query, /, **values: object) -> int:
         return int(self._execute(query, values).rowcount)
@@ -317,6 +350,18 @@ class PostgresTx(_Reading):
 
     def act_as(self, user_id: uuid.UUID) -> None:
         self._connection.execute("SELECT set_config('stillwave.user_id', %s, true)", [str(user_id)])
+
+
+_PARTITION = re.compile(r"^(sessions|audio_files|session_feedback)_(?:default|y\d{4}m\d{2})(?=_|$)")
+
+
+def _postgres_constraint(said: Any) -> str:  # noqa: ANN401
+    """The constraint's name, under the table's own name where a partition has a copy of it."""
+    if said.sqlstate == "23502":
+        name = f"{said.table_name}_{said.column_name}_not_null"
+    else:
+        name = said.constraint_name or "unknown"
+    return _PARTITION.sub(r"\1", name)
 
 
 class PostgresDatabase:

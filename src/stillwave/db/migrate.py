@@ -145,7 +145,7 @@ def _remember_key(raw: Any, database: SqliteDatabase | PostgresDatabase) -> None
 def _remember(raw: Any, engine: str, name: str, value: str) -> None:  # noqa: ANN401
     mark = "?" if engine == "sqlite" else "%s"
     raw.execute(
-        f"INSERT INTO installation (name, value) VALUES ({mark}, {mark})"
+        f"INSERT INTO installation (name, value) VALUES ({mark}, {mark})"  # noqa: S608  the mark is ours
         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, value),
     )
@@ -161,7 +161,7 @@ def _run_script(raw: Any, engine: str, text: str) -> None:  # noqa: ANN401
 
 def _has_table(connection: Any, engine: str, name: str) -> bool:  # noqa: ANN401
     if engine == "sqlite":
-        query = f"SELECT name FROM sqlite_master WHERE name = '{name}'"
+        query = f"SELECT name FROM sqlite_master WHERE name = '{name}'"  # noqa: S608  the name is ours
     else:
         query = f"SELECT to_regclass('{name}')::text"
     return _first(connection, query) is not None

@@ -18,7 +18,6 @@ CREATE TABLE users (
         CONSTRAINT users_email_sealed CHECK (email GLOB 'sw1.*' AND length(email) <= 1024),
     email_index TEXT NOT NULL CONSTRAINT users_email_index_length CHECK (length(email_index) = 64),
     phone_number TEXT NOT NULL
-       
         CONSTRAINT users_phone_number_sealed CHECK (phone_number GLOB 'sw1.*' AND length(phone_number) <= 1024),
     phone_index TEXT NOT NULL CONSTRAINT users_phone_index_length CHECK (length(phone_index) = 64),
     password_hash TEXT NOT NULL
@@ -117,12 +116,12 @@ CREATE TABLE sessions (
         CONSTRAINT sessions_target_frequency_positive CHECK (target_frequency > 0)
         CONSTRAINT sessions_target_frequency_hundredths CHECK (target_frequency < 100000 AND round(target_frequency, 2) = target_frequency),
     volume_level INTEGER CONSTRAINT sessions_volume_range CHECK (volume_level BETWEEN 0 AND 100),
-    position_s INTEGER NOT NULL DEFAULT 0 CONSTRAINT sessions_position_positive CHECK (position_s >= 0),
+    position_s INTEGER NOT NULL DEFAULT 0 CONSTRAINT sessions_position_positive CHECK (position_s BETWEEN 0 AND 2147483647),
     plan TEXT CONSTRAINT sessions_plan_json CHECK (plan IS NULL OR json_valid(plan)),
     programme TEXT
         CONSTRAINT sessions_programme_json CHECK (programme IS NULL OR json_valid(programme)),
     PRIMARY KEY (user_id, id, start_time),
-    CONSTRAINT sessions_id_holds_start_format CHECK (
+    CONSTRAINT sessions_id_holds_start_time CHECK (
         CAST(round((julianday(start_time) - 2440587.5) * 86400000) AS INTEGER) =
             (instr('0123456789abcdef', substr(id, 1, 1)) - 1) * 17592186044416 +
             (instr('0123456789abcdef', substr(id, 2, 1)) - 1) * 1099511627776 +
@@ -158,7 +157,7 @@ CREATE TABLE audio_files (
         CONSTRAINT audio_files_session_start_time_format CHECK (
             session_start_time IS NULL OR (session_start_time GLOB '????-??-??T??:??:??.???Z' AND julianday(session_start_time) IS NOT NULL)),
     file_path TEXT NOT NULL CONSTRAINT audio_files_file_path_length CHECK (length(file_path) <= 255),
-    duration INTEGER NOT NULL CONSTRAINT audio_files_duration_positive CHECK (duration > 0),
+    duration INTEGER NOT NULL CONSTRAINT audio_files_duration_positive CHECK (duration BETWEEN 1 AND 2147483647),
     format TEXT CONSTRAINT audio_files_format_length CHECK (length(format) <= 10),
     size_bytes INTEGER CONSTRAINT audio_files_size_positive CHECK (size_bytes >= 0),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
@@ -185,8 +184,8 @@ CREATE TABLE user_preferences (
             id GLOB '????????-????-????-????-????????????' AND id NOT GLOB '*[^0-9a-f-]*'),
     user_id TEXT NOT NULL,
     voice_preference TEXT
-        CONSTRAINT user_preferences_voice_known
         CONSTRAINT user_preferences_voice_preference_length CHECK (length(voice_preference) <= 20)
+        CONSTRAINT user_preferences_voice_known
         CHECK (voice_preference IN ('male', 'female', 'neutral', 'none')),
     background_sound_type TEXT
         CONSTRAINT user_preferences_background_sound_type_length CHECK (length(background_sound_type) <= 50),
@@ -195,9 +194,9 @@ CREATE TABLE user_preferences (
     notification_preferences TEXT
         CONSTRAINT user_preferences_notification_preferences_json CHECK (notification_preferences IS NULL OR json_valid(notification_preferences)),
     morning_routine_time TEXT
-        CONSTRAINT user_preferences_morning_routine_time_format CHECK (morning_routine_time GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9]'),
+        CONSTRAINT user_preferences_morning_routine_time_format CHECK (morning_routine_time IS time(morning_routine_time)),
     evening_routine_time TEXT
-        CONSTRAINT user_preferences_evening_routine_time_format CHECK (evening_routine_time GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9]'),
+        CONSTRAINT user_preferences_evening_routine_time_format CHECK (evening_routine_time IS time(evening_routine_time)),
     time_zone TEXT CONSTRAINT user_preferences_time_zone_length CHECK (length(time_zone) <= 64),
     PRIMARY KEY (user_id, id),
     CONSTRAINT user_preferences_one_per_user UNIQUE (user_id),
@@ -214,7 +213,7 @@ CREATE TABLE progress_tracking (
             id GLOB '????????-????-????-????-????????????' AND id NOT GLOB '*[^0-9a-f-]*'),
     user_id TEXT NOT NULL,
     date TEXT NOT NULL DEFAULT (date('now'))
-        CONSTRAINT progress_tracking_date_day CHECK (date(date) = date),
+        CONSTRAINT progress_tracking_date_day CHECK (date IS date(date)),
     metrics TEXT
         CONSTRAINT progress_tracking_metrics_json CHECK (metrics IS NULL OR json_valid(metrics)),
     notes TEXT CONSTRAINT progress_tracking_notes_sealed CHECK (notes GLOB 'sw1.*'),
@@ -313,8 +312,8 @@ CREATE TABLE consents (
         CONSTRAINT consents_id_uuid CHECK (
             id GLOB '????????-????-????-????-????????????' AND id NOT GLOB '*[^0-9a-f-]*'),
     purpose TEXT NOT NULL
-        CONSTRAINT consents_purpose_known
         CONSTRAINT consents_purpose_length CHECK (length(purpose) <= 40)
+        CONSTRAINT consents_purpose_known
         CHECK (purpose IN ('health_data', 'adaptation', 'ab_sessions', 'reminders', 'offline_storage')),
     version INTEGER NOT NULL,
     text_sha256 TEXT NOT NULL CONSTRAINT consents_text_sha256_length CHECK (length(text_sha256) = 64),

@@ -1,0 +1,556 @@
+"""The declared catalogue: what every column is, whose it is, why it is kept, and where it came from.
+
+Export, erasure, retention, promotion, the audit and docs/data-model.md all walk TABLES; tests hold it equal
+to both engines. One line per column, so this file is as long as the data is wide.
+`python -m stillwave.db.tables` prints docs/data-model.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal
+
+import msgspec
+
+Engine = Literal["sqlite", "postgres"]
+
+PRIVACY_CLASSES = {
+    "none": "says nothing about a person",
+    "identifier": "an id that leads to a person only together with other rows",
+    "contact": "reaches a person",
+    "account": "the state of an account",
+    "preference": "what a person likes or set",
+    "behaviour": "what a person did and when",
+    "health": "special category (GDPR Article 9): body, mind, sleep, effects, how something worked",
+    "secret": "proves or protects who somebody is; useless or dangerous outside",
+}
+
+RETENTION_CLASSES = {
+    "installation": "as long as the installation exists",
+    "account": "until the person erases the account",
+    "session_year": "one year from the session's start (premium: until the account is erased)",
+    "login": "until sign-out, or the idle or absolute limit",
+    "recovery": "until used, or an hour after it was asked for",
+    "request": "one day",
+    "outbox": "until the file is gone",
+}
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A type as each engine spells it; `format_check` names the check that gives SQLite the same strictness."""
+
+    sqlite: str
+    postgres: str
+    format_check: str | None = None
+
+
+UUID = Kind("TEXT", "uuid", "uuid")
+UUID_REF = Kind("TEXT", "uuid")  # its form is that of the key it points to
+MOMENT = Kind("TEXT", "timestamp with time zone", "format")
+DAY = Kind("TEXT", "date", "day")
+CLOCK = Kind("TEXT", "time without time zone", "format")
+TEXT = Kind("TEXT", "text")
+SHA256 = Kind("TEXT", "character(64)", "length")
+JSON = Kind("TEXT", "jsonb", "json")
+TEXTS = Kind("TEXT", "text[]", "array")
+WHOLE = Kind("INTEGER", "integer")
+BIG = Kind("INTEGER", "bigint")
+YES_NO = Kind("INTEGER", "boolean", "boolean")
+REAL = Kind("REAL", "double precision")
+HUNDREDTHS = Kind("REAL", "numeric(7,2)", "hundredths")
+SPAN = Kind("REAL", "numrange")  # two columns on SQLite: _low and _high
+
+
+def words(length: int) -> Kind:
+    """Text of at most `length` characters."""
+    return Kind("TEXT", f"character varying({length})", "length")
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One column, on both engines."""
+
+    name: str
+    kind: Kind
+    privacy: str
+    why: str
+    required: bool = False
+    default: bool = False
+    sealed: bool = False
+    unit: str | None = None
+    origin: str | None = None
+    kept_back: str | None = None  # why the person's export leaves it out; None: it is exported
+    retention: str | None = None  # only where it differs from its table
+
+    def on(self, engine: Engine) -> list[tuple[str, str]]:
+        """The column or columns as (name, type) on an engine."""
+        if self.kind == SPAN and engine == "sqlite":
+            return [(f"{self.name}_low", "REAL"), (f"{self.name}_high", "REAL")]
+        return [(self.name, self.kind.sqlite if engine == "sqlite" else self.kind.postgres)]
+
+
+class ForeignKey(msgspec.Struct, frozen=True):
+    """A reference whose rows go when the row they point to goes."""
+
+    name: str
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+
+
+class Index(msgspec.Struct, frozen=True):
+    """An index beyond those of keys; GIN exists on PostgreSQL, SQLite has an ordinary one of the same name."""
+
+    name: str
+    columns: tuple[str, ...]
+    unique: bool = False
+    gin: bool = False
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """One table; `owner` is the column that holds its person, None where nobody owns the rows."""
+
+    name: str
+    what: str
+    owner: str | None
+    retention: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    uniques: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    partitioned_by: str | None = None
+
+    def sqlite_format_checks(self) -> set[str]:
+        """The checks that only SQLite needs: PostgreSQL's types do the same."""
+        return {f"{self.name}_{c.name}_{c.kind.format_check}" for c in self.columns if c.kind.format_check}
+
+    def column(self, name: str) -> Column:
+        """The column of that name. Raises KeyError."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name}.{name}")
+
+
+class View(msgspec.Struct, frozen=True):
+    """A view of the architecture, with the columns it promises."""
+
+    name: str
+    what: str
+    columns: tuple[str, ...]
+
+
+def _may(name: str, kind: Kind, privacy: str, why: str, **more: object) -> Column:
+    """A column that may be empty."""
+    return msgspec.convert({"name": name, "kind": kind, "privacy": privacy, "why": why, **more}, Column)
+
+
+def _must(name: str, kind: Kind, privacy: str, why: str, **more: object) -> Column:
+    """A column that always has a value."""
+    return _may(name, kind, privacy, why, required=True, **more)
+
+
+def _made(name: str, kind: Kind, privacy: str, why: str, **more: object) -> Column:
+    """A column that always has a value, and gets one by itself."""
+    return _must(name, kind, privacy, why, default=True, **more)
+
+
+def _key(origin: str | None = None, *, made: bool = True) -> Column:
+    return _must("id", UUID, "identifier", "key; UUIDv7, so rows lie in time order", default=made, origin=origin)
+
+
+def _owner() -> Column:
+    return _must("user_id", UUID_REF, "identifier", "whose row it is; first in every key")
+
+
+def _session(origin: str | None = None) -> tuple[Column, Column]:
+    return (
+        _must("session_id", UUID_REF, "identifier", "the session it belongs to", origin=origin),
+        _must("session_start_time", MOMENT, "behaviour", "names the session's month, so look-ups prune"),
+    )
+
+
+_FK_USER = ForeignKey("fk_user", ("user_id",), "users", ("id",))
+_FK_SESSION = ForeignKey(
+    "fk_session", ("user_id", "session_id", "session_start_time"), "sessions", ("user_id", "id", "start_time")
+)
+
+_POC_ID = "{0}.id: a UUID made from the table's name and the old number, time-ordered where a time is known"
+_PROOF = "a secret: of no use to the person, of use to a thief"
+_MACHINE = "machinery: holds nothing of the person's own"
+
+INSTALLATION = Table(
+    name="installation",
+    what="Facts about this database itself: which root key it belongs to, which functions and views are applied.",
+    owner=None, retention="installation", key=("name",),
+    columns=(
+        _must("name", words(64), "none", "which fact", kept_back=_MACHINE),
+        _must("value", TEXT, "none", "the fact; a check value of the root key is among them", kept_back=_MACHINE),
+    ),
+)  # fmt: skip
+
+USERS = Table(
+    name="users",
+    what="A person's account.",
+    owner="id", retention="account", key=("id",),
+    columns=(
+        _key(_POC_ID.format("users")),
+        _must("email", TEXT, "contact", "to sign in and to reach the person", sealed=True, origin="users.email: trimmed, domain in lower case, sealed"),
+        _must("email_index", SHA256, "contact", "keyed digest that keeps addresses unique and findable", kept_back=_MACHINE, origin="users.email: keyed digest of its lower-case form; the later of two that differ only in case must choose anew"),
+        _must("phone_number", TEXT, "contact", "second way to reach the person", sealed=True, origin="none there: a placeholder in the unassigned +999 range, asked for at next sign-in"),
+        _must("phone_index", SHA256, "contact", "keyed digest that keeps numbers unique and findable", kept_back=_MACHINE),
+        _must("password_hash", words(255), "secret", "Argon2id; proves the password without knowing it", kept_back=_PROOF, origin="users.password_hash: kept when it is a PHC string, else the account is reset_required"),
+        _made("created_at", MOMENT, "account", "when the account was made", unit="UTC", origin="users.created_at: read as UTC"),
+        _made("updated_at", MOMENT, "account", "when the account last changed", unit="UTC", origin="users.created_at"),
+        _may("last_login", MOMENT, "behaviour", "shown to the person, so that a stranger's sign-in is noticed", unit="UTC"),
+        _made("account_status", words(20), "account", "decides what the account may do", origin="users.account_status: kept when known; phone_required when the number is missing"),
+        _made("subscription_tier", words(20), "account", "decides limits and how long sessions are kept", origin="none there: free"),
+        _made("role", words(20), "account", "listener or operator"),
+        _made("processing_restricted", YES_NO, "account", "GDPR Article 18: rows are kept and nothing else is done with them"),
+    ),
+    checks=("users_email_sealed", "users_phone_number_sealed", "users_account_status_known", "users_subscription_tier_known", "users_role_known"),
+    indexes=(
+        Index("idx_users_email", ("email_index",), unique=True),
+        Index("idx_users_phone", ("phone_index",), unique=True),
+        Index("idx_users_subscription", ("subscription_tier",)),
+    ),
+)  # fmt: skip
+
+NEURAL_PROFILES = Table(
+    name="neural_profiles",
+    what="What was learned about a person from their ratings; one row per person.",
+    owner="user_id", retention="account", key=("user_id", "id"),
+    columns=(
+        _key(), _owner(),
+        _may("base_frequency_response", JSON, "health", "the learned response over frequency, per band"),
+        _may("optimal_transition_time", WHOLE, "health", "how long a change of state should take", unit="s"),
+        _made("contraindications", TEXTS, "health", "what forbids or limits a session: sealed entries, and clear adverse: flags the trigger may add", sealed=True),
+        _may("sensitivity_level", WHOLE, "health", "how gently to start", unit="1-10"),
+        _made("created_at", MOMENT, "behaviour", "when learning began", unit="UTC"),
+        _made("updated_at", MOMENT, "behaviour", "when it last learned", unit="UTC"),
+        _may("alpha_range", SPAN, "health", "where alpha sessions worked", unit="Hz"),
+        _may("theta_range", SPAN, "health", "where theta sessions worked", unit="Hz"),
+        _may("delta_range", SPAN, "health", "where delta sessions worked", unit="Hz"),
+        _may("gamma_range", SPAN, "health", "where gamma sessions worked", unit="Hz"),
+        _made("adaptation_on", YES_NO, "preference", "whether ratings may change the plan"),
+    ),
+    uniques=("neural_profiles_one_per_user",),
+    checks=("neural_profiles_transition_range", "neural_profiles_sensitivity_range"),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+SESSIONS = Table(
+    name="sessions",
+    what="One listening session: what was planned, what was heard, how well it worked.",
+    owner="user_id", retention="session_year", key=("user_id", "id", "start_time"), partitioned_by="start_time",
+    columns=(
+        _must("id", UUID, "identifier", "key; UUIDv7 whose time is start_time, so an id names its month", default=True, origin=_POC_ID.format("sessions")),
+        _must("user_id", UUID_REF, "identifier", "whose row it is; first in every key", origin="sessions.user_id: through users.id; a session without a person goes to promotion_rejects"),
+        _made("start_time", MOMENT, "behaviour", "when it began", unit="UTC", origin="sessions.start_time: read as UTC"),
+        _may("end_time", MOMENT, "behaviour", "when it ended", unit="UTC", origin="sessions.end_time: read as UTC"),
+        _may("session_type", words(50), "behaviour", "morning, evening or custom", origin="sessions.session_type"),
+        _may("initial_state", words(20), "health", "the state the person came with"),
+        _may("target_state", words(20), "health", "the state that was wanted"),
+        _may("effectiveness_rating", WHOLE, "health", "how well it worked", unit="1-10", origin="sessions.effectiveness: doubled (1-5 becomes 2, 4, 6, 8, 10)"),
+        _may("side_effects", JSON, "health", "coded effects with severity 0-10", origin="the original sessions.effectiveness is kept as poc_effectiveness"),
+        _may("base_frequency", HUNDREDTHS, "behaviour", "the carrier", unit="Hz"),
+        _may("target_frequency", HUNDREDTHS, "behaviour", "the beat at the end", unit="Hz", origin="sessions.frequency: rounded to hundredths"),
+        _may("volume_level", WHOLE, "preference", "loudness that was set", unit="%"),
+        _made("position_s", WHOLE, "behaviour", "how far the person has listened", unit="s"),
+        _may("plan", JSON, "health", "why this session looks as it does, in words and numbers"),
+        _may("programme", JSON, "behaviour", "everything the sound is made from; the same programme gives the same sound"),
+    ),
+    checks=("sessions_session_type_known", "sessions_effectiveness_range", "sessions_base_frequency_positive", "sessions_target_frequency_positive", "sessions_volume_range", "sessions_position_positive", "sessions_id_holds_start_time", "sessions_end_after_start"),
+    foreign_keys=(_FK_USER,),
+    indexes=(
+        Index("idx_sessions_user_id", ("user_id",)),
+        Index("idx_sessions_start_time", ("start_time",)),
+        Index("idx_sessions_effectiveness", ("effectiveness_rating",)),
+        Index("idx_sessions_type_time", ("session_type", "start_time")),
+    ),
+)  # fmt: skip
+
+AUDIO_FILES = Table(
+    name="audio_files",
+    what="A sound file rendered for a session; the file itself lies sealed in the audio folder.",
+    owner="user_id", retention="session_year", key=("user_id", "id", "session_start_time"), partitioned_by="session_start_time",
+    columns=(
+        _key(), _owner(), *_session(),
+        _must("file_path", words(255), "identifier", "where the file lies below the audio folder"),
+        _must("duration", WHOLE, "behaviour", "length", unit="s"),
+        _may("format", words(10), "none", "wav or flac"),
+        _may("size_bytes", BIG, "none", "size before sealing", unit="bytes"),
+        _made("created_at", MOMENT, "behaviour", "when it was rendered", unit="UTC"),
+        _made("sample_rate", WHOLE, "none", "samples a second", unit="Hz"),
+        _made("bit_depth", WHOLE, "none", "resolution", unit="bits"),
+        _made("channels", WHOLE, "none", "2 is stereo"),
+        _may("frequency_data", JSON, "none", "measured from the sound, not from the plan", unit="Hz, dB"),
+    ),
+    checks=("audio_files_duration_positive", "audio_files_size_positive"),
+    foreign_keys=(_FK_SESSION,),
+    indexes=(Index("idx_audio_files_session", ("user_id", "session_id", "session_start_time")),),
+)  # fmt: skip
+
+USER_PREFERENCES = Table(
+    name="user_preferences",
+    what="What a person likes to hear and when; one row per person.",
+    owner="user_id", retention="account", key=("user_id", "id"),
+    columns=(
+        _key(_POC_ID.format("user_preferences")),
+        _must("user_id", UUID_REF, "identifier", "whose row it is; first in every key", origin="user_preferences.user_id: through users.id"),
+        _may("voice_preference", words(20), "preference", "male, female, neutral or none", origin="user_preferences.voice_preference"),
+        _may("background_sound_type", words(50), "preference", "the bed beneath the tones", origin="user_preferences.background_sound"),
+        _may("preferred_duration", WHOLE, "preference", "usual length", unit="min", origin="user_preferences.session_duration"),
+        _may("notification_preferences", JSON, "preference", "which reminders, on which days"),
+        _may("morning_routine_time", CLOCK, "preference", "when mornings begin", unit="local time"),
+        _may("evening_routine_time", CLOCK, "preference", "when evenings begin", unit="local time"),
+        _may("time_zone", words(64), "preference", "IANA name that gives the routine times their meaning"),
+    ),
+    uniques=("user_preferences_one_per_user",),
+    checks=("user_preferences_voice_known", "user_preferences_duration_range"),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+PROGRESS_TRACKING = Table(
+    name="progress_tracking",
+    what="How a person's days went, in their own words and numbers; one row per day.",
+    owner="user_id", retention="account", key=("user_id", "id"),
+    columns=(
+        _key(), _owner(),
+        _made("date", DAY, "behaviour", "which day"),
+        _may("metrics", JSON, "health", "further numbers; numbers only"),
+        _may("notes", TEXT, "health", "the person's own words", sealed=True),
+        _may("sleep_quality", WHOLE, "health", "how the night was", unit="1-10"),
+        _may("stress_level", WHOLE, "health", "how tense the day was", unit="1-10"),
+        _may("focus_score", WHOLE, "health", "how well attention held", unit="1-10"),
+    ),
+    checks=("progress_tracking_notes_sealed", "progress_tracking_sleep_range", "progress_tracking_stress_range", "progress_tracking_focus_range"),
+    foreign_keys=(_FK_USER,),
+    indexes=(
+        Index("idx_progress_user_date", ("user_id", "date"), unique=True),
+        Index("idx_progress_metrics", ("metrics",), gin=True),
+    ),
+)  # fmt: skip
+
+SESSION_FEEDBACK = Table(
+    name="session_feedback",
+    what="What a person said about a session; each row teaches the profile once, by trigger.",
+    owner="user_id", retention="session_year", key=("user_id", "id", "session_start_time"), partitioned_by="session_start_time",
+    columns=(
+        _key(_POC_ID.format("session_feedback")), _owner(), *_session("session_feedback.session_id: through sessions.id"),
+        _may("rating", WHOLE, "health", "how it was", unit="1-5", origin="session_feedback.rating"),
+        _may("feedback_text", TEXT, "health", "the person's own words", sealed=True, origin="session_feedback.feedback_text: sealed"),
+        _may("physical_effects", JSON, "health", "coded effects on the body, severity 0-10; free text inside is sealed"),
+        _may("mental_effects", JSON, "health", "coded effects on the mind, severity 0-10; free text inside is sealed"),
+        _made("created_at", MOMENT, "behaviour", "when it was said", unit="UTC", origin="none there: the session's end, else its start"),
+    ),
+    checks=("session_feedback_rating_range", "session_feedback_text_sealed"),
+    foreign_keys=(_FK_SESSION, _FK_USER),
+    indexes=(
+        Index("idx_session_feedback_session", ("user_id", "session_id", "session_start_time")),
+        Index("idx_session_feedback_fold", ("user_id", "created_at", "id")),
+    ),
+)  # fmt: skip
+
+PROFILE_HISTORY = Table(
+    name="profile_history",
+    what="What each rating moved in the profile, one small row per feedback that was folded.",
+    owner="user_id", retention="account", key=("user_id", "feedback_id"),
+    columns=(
+        _owner(),
+        _must("feedback_id", UUID_REF, "identifier", "the feedback that moved it; may be gone by retention"),
+        _must("created_at", MOMENT, "behaviour", "when it moved", unit="UTC"),
+        _must("change", JSON, "health", "before and after, per band"),
+    ),
+    foreign_keys=(_FK_USER,),
+    indexes=(Index("idx_profile_history_time", ("user_id", "created_at")),),
+)  # fmt: skip
+
+LOGINS = Table(
+    name="logins",
+    what="Who is signed in where; the token itself is never stored.",
+    owner="user_id", retention="login", key=("user_id", "id"),
+    columns=(
+        _owner(), _key(made=False),
+        _must("token_hash", SHA256, "secret", "recognises the token without knowing it", kept_back=_PROOF),
+        _must("device", words(80), "behaviour", "browser and system, so that a person can tell logins apart"),
+        _must("created_at", MOMENT, "behaviour", "when it began", unit="UTC"),
+        _must("last_seen_at", MOMENT, "behaviour", "ends idle logins", unit="UTC"),
+        _must("expires_at", MOMENT, "behaviour", "ends every login", unit="UTC"),
+    ),
+    uniques=("logins_token_unique",),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+RECOVERIES = Table(
+    name="recoveries",
+    what="Links to set a new password that were asked for and not yet used.",
+    owner="user_id", retention="recovery", key=("user_id", "token_hash"),
+    columns=(
+        _owner(),
+        _must("token_hash", SHA256, "secret", "recognises the link without knowing it", kept_back=_PROOF),
+        _must("created_at", MOMENT, "behaviour", "when it was asked for", unit="UTC"),
+        _must("expires_at", MOMENT, "behaviour", "ends the link", unit="UTC"),
+    ),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+CONSENTS = Table(
+    name="consents",
+    what="What a person agreed to, in which words, and when they took it back; proof, so rows are never changed otherwise.",
+    owner="user_id", retention="account", key=("user_id", "id"),
+    columns=(
+        _owner(), _key(made=False),
+        _must("purpose", words(40), "account", "what was agreed to"),
+        _must("version", WHOLE, "account", "which text"),
+        _must("text_sha256", SHA256, "account", "proves the text word for word"),
+        _must("given_at", MOMENT, "account", "from when", unit="UTC"),
+        _may("withdrawn_at", MOMENT, "account", "until when", unit="UTC"),
+    ),
+    checks=("consents_purpose_known", "consents_withdrawn_after_given"),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+SCREENINGS = Table(
+    name="screenings",
+    what="A person's answers to the safety questions; the newest counts.",
+    owner="user_id", retention="account", key=("user_id", "id"),
+    columns=(
+        _owner(), _key(made=False),
+        _must("version", WHOLE, "account", "which questions"),
+        _must("answered_at", MOMENT, "behaviour", "when", unit="UTC"),
+        _must("answers", TEXT, "health", "what was answered", sealed=True),
+    ),
+    checks=("screenings_answers_sealed",),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+IDEMPOTENCY_KEYS = Table(
+    name="idempotency_keys",
+    what="Answers already given, so that a request sent twice acts once.",
+    owner="user_id", retention="request", key=("user_id", "key"),
+    columns=(
+        _owner(),
+        _must("key", words(128), "identifier", "the sender's name for the request", kept_back=_MACHINE),
+        _must("request_sha256", SHA256, "identifier", "tells the same request from another under the same key", kept_back=_MACHINE),
+        _must("status", WHOLE, "none", "the HTTP status that was given", kept_back=_MACHINE),
+        _must("body", TEXT, "health", "the answer that was given", sealed=True, kept_back="a copy of rows that are exported themselves"),
+        _must("created_at", MOMENT, "behaviour", "when", unit="UTC", kept_back=_MACHINE),
+    ),
+    checks=("idempotency_keys_body_sealed",),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+UNLINK_OUTBOX = Table(
+    name="unlink_outbox",
+    what="Sound files whose row is gone and that still have to be removed from disk. No foreign key: the person may be gone as well.",
+    owner="user_id", retention="outbox", key=("user_id", "id"),
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "whose file it was", kept_back=_MACHINE),
+        _made("id", UUID, "identifier", "key", kept_back=_MACHINE),
+        _must("file_path", words(255), "identifier", "what to remove", kept_back=_MACHINE),
+    ),
+)  # fmt: skip
+
+# In the order of the architecture: a table stands after those it refers to.
+TABLES: tuple[Table, ...] = (
+    INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
+    SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, CONSENTS, SCREENINGS, IDEMPOTENCY_KEYS, UNLINK_OUTBOX,
+)  # fmt: skip
+
+VIEWS: tuple[View, ...] = (
+    View("user_progress_summary", "Per person: how many sessions, and the averages of ratings, sleep and focus.",
+         ("user_id", "email", "total_sessions", "avg_effectiveness", "avg_sleep_quality", "avg_focus_score")),
+    View("recent_session_analysis", "Sessions of the last 30 days with their latest feedback and first sound file.",
+         ("user_id", "session_type", "effectiveness_rating", "physical_effects", "mental_effects", "start_time", "end_time", "duration")),
+)  # fmt: skip
+FUNCTIONS: tuple[str, ...] = ("update_neural_profile", "cleanup_old_sessions")
+TRIGGERS: tuple[tuple[str, str], ...] = (("after_session_feedback", "session_feedback"),)
+
+
+def table(name: str) -> Table:
+    """The table of that name. Raises KeyError."""
+    for found in TABLES:
+        if found.name == name:
+            return found
+    raise KeyError(name)
+
+
+# --- docs/data-model.md -------------------------------------------------------------------------
+
+
+_ABOUT = (
+    "The same tables exist on SQLite and PostgreSQL. On PostgreSQL, tables marked so are partitioned by month. "
+    "Every reference deletes with what it points to. On SQLite a `numrange` is two columns, `_low` and `_high`. "
+    "A question mark means that the value may be absent."
+)
+
+
+def data_model() -> str:
+    """The text of docs/data-model.md."""
+    parts = [
+        "# Data model",
+        "Generated from `src/stillwave/db/tables.py` by `make data-model`; do not edit.",
+        _ABOUT,
+        "## How rows lead to their person",
+        "```\n" + "\n".join(_tree("users", 0)) + "\n```",
+        "\n".join(f"- Nobody owns rows of `{t.name}`." for t in TABLES if t.owner is None),
+        "## Classes",
+        _rows(("privacy class", "means"), list(PRIVACY_CLASSES.items())),
+        _rows(("retention class", "kept"), list(RETENTION_CLASSES.items())),
+        *(_section(t) for t in TABLES),
+        "## Views",
+        *(f"### {v.name}\n\n{v.what}\n\n{', '.join(f'`{c}`' for c in v.columns)}" for v in VIEWS),
+        "## Functions and triggers",
+        "\n".join([f"- function `{f}`" for f in FUNCTIONS]
+                  + [f"- trigger `{name}` after each insert into `{on}`" for name, on in TRIGGERS]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tree(parent: str, depth: int) -> list[str]:
+    owner = {"users": "id"}.get(parent, "user_id")
+    lines = ["    " * depth + (f"{parent} ({owner})" if depth == 0 else f"└── {parent}")]
+    for child in TABLES:
+        nearest = child.foreign_keys[0].parent if child.foreign_keys else None
+        if nearest == parent:
+            lines += _tree(child.name, depth + 1)
+    if depth == 0:
+        lines += [f"    ·   {t.name} (holds a user_id, refers to nobody)" for t in TABLES
+                  if t.owner and t.name != "users" and not t.foreign_keys]
+    return lines
+
+
+def _section(table: Table) -> str:
+    facts = [f"key ({', '.join(table.key)})", f"kept: {RETENTION_CLASSES[table.retention]}"]
+    if table.owner:
+        facts.append(f"person: `{table.owner}`")
+    if table.partitioned_by:
+        facts.append(f"partitioned by month of `{table.partitioned_by}` on PostgreSQL")
+    lines = [f"## {table.name}", table.what, "; ".join(facts) + "."]
+    head = ("column", "SQLite", "PostgreSQL", "unit", "class", "purpose", "kept", "sealed", "exported", "origin")
+    lines.append(_rows(head, [
+        (
+            f"`{c.name}`" + ("" if c.required else " ?"), c.kind.sqlite, c.kind.postgres, c.unit or "", c.privacy,
+            c.why, c.retention or table.retention, "yes" if c.sealed else "",
+            f"no: {c.kept_back}" if c.kept_back else "yes",
+            c.origin or "",
+        )
+        for c in table.columns
+    ]))  # fmt: skip
+    extras = [f"- index `{i.name}` ({', '.join(i.columns)})" + (", unique" * i.unique) + (", GIN on PostgreSQL" * i.gin)
+              for i in table.indexes]
+    extras += [f"- `{f.name}` ({', '.join(f.columns)}) → {f.parent} ({', '.join(f.parent_columns)})" for f in table.foreign_keys]
+    extras += [f"- unique `{name}`" for name in table.uniques]
+    extras += [f"- check `{name}`" for name in table.checks]
+    return "\n\n".join([*lines, "\n".join(extras)] if extras else lines)
+
+
+def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(data_model())
