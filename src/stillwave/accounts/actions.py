@@ -257,6 +257,12 @@ def restrict(tx: Tx, user_id: UUID, *, on: bool, now: dt.datetime) -> None:
     tx.run(SQL.set_restricted, user_id=user_id, restricted=on, now=now)
 
 
+def delete(tx: Tx, user_id: UUID) -> None:
+    """The account and every row that belongs to it are gone. Raises NotFound."""
+    if not tx.run(SQL.delete_user, user_id=user_id):
+        raise NotFound("There is no such account.")
+
+
 def consents(tx: Tx, user_id: UUID) -> list[Consent]:
     """Every consent ever given, oldest first."""
     return tx.all(Consent, SQL.consents_of, user_id=user_id)

@@ -78,6 +78,8 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
         if self.needs == "phone":
             raise Forbidden("Please add your phone number first.", next="/phone")
         self.must_consent()
+        if self.processing_restricted:
+            raise Forbidden("You paused the use of your data. End that on the privacy page first.", next="/privacy")
         if self.screened_at is None:
             raise ScreeningNeeded("Please answer the safety questions first.", next="/screening")
 
