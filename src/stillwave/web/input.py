@@ -7,14 +7,10 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
-from litestar.params import Body
-from litestar.enums import RequestEncodingType
 
 from stillwave.errors import BadInput
 
 T = TypeVar("T")
-
-FORM = Body(media_type=RequestEncodingType.URL_ENCODED)
 
 
 async def check_json(request: Request[Any, Any, Any]) -> None:
