@@ -11,11 +11,12 @@ BEGIN
     INSERT INTO start_neural_profile (user_id) VALUES (NEW.user_id);
     UPDATE neural_profiles
     SET base_frequency_response = '{"v":1,"n":0,"sens":5.0,"trans":240.0,"vol":45.0,"nt":0,"bands":{}}',
-        optimal_transition_time = 240, sensitivity_level = 5, updated_at = created_at
+        optimal_transition_time = 240, sensitivity_level = 5, updated_at = created_at,
+        delta_range_low = NULL, delta_range_high = NULL, theta_range_low = NULL, theta_range_high = NULL,
+        alpha_range_low = NULL, alpha_range_high = NULL, gamma_range_low = NULL, gamma_range_high = NULL
     WHERE user_id = NEW.user_id;
     DELETE FROM profile_history WHERE user_id = NEW.user_id;
     INSERT INTO learning_step SELECT * FROM learning_feedback WHERE user_id = NEW.user_id ORDER BY created_at, id;
-    INSERT INTO derive_ranges (user_id) VALUES (NEW.user_id);
 END;
 
 -- Makes a missing profile with the start values; it carries the red flags of all earlier feedback, for those stick.
@@ -33,24 +34,6 @@ BEGIN
                   JOIN learning_effect AS said ON said.user_id = feedback.user_id AND said.feedback_id = feedback.id
                   WHERE feedback.user_id = NEW.user_id AND kind = 'red_flag' AND severity > 0
                   ORDER BY effect));
-END;
-
--- Writes the preferred ranges that follow from the state. NULL for a band without ratings.
-DROP VIEW IF EXISTS derive_ranges;
-CREATE VIEW derive_ranges AS SELECT user_id FROM neural_profiles WHERE false;
-
-CREATE TRIGGER derive_ranges_columns INSTEAD OF INSERT ON derive_ranges
-BEGIN
-    UPDATE neural_profiles
-    SET (delta_range_low, delta_range_high) = (
-            SELECT range_low_hz, range_high_hz FROM learning_range WHERE user_id = NEW.user_id AND band = 'delta'),
-        (theta_range_low, theta_range_high) = (
-            SELECT range_low_hz, range_high_hz FROM learning_range WHERE user_id = NEW.user_id AND band = 'theta'),
-        (alpha_range_low, alpha_range_high) = (
-            SELECT range_low_hz, range_high_hz FROM learning_range WHERE user_id = NEW.user_id AND band = 'alpha'),
-        (gamma_range_low, gamma_range_high) = (
-            SELECT range_low_hz, range_high_hz FROM learning_range WHERE user_id = NEW.user_id AND band = 'gamma')
-    WHERE user_id = NEW.user_id;
 END;
 
 -- Adds the red flags of a feedback to the contraindications, each once.
