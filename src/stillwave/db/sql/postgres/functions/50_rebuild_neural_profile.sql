@@ -8,8 +8,9 @@ AS $$
 $$;
 
 -- The person's profile, locked until the transaction ends: every fold of one person waits its turn here.
--- Made with the start values if missing; a concurrent maker is waited for, then theirs is taken.
--- A new row carries the red flags of all earlier feedback, for those stick.
+-- Made if missing; a concurrent maker is waited for, then theirs is taken. The state of a new row is NULL, so
+-- that the fold which follows is a rebuild: there may be earlier feedback. It carries the red flags of that
+-- feedback, for those stick.
 -- NULL where learning is not allowed.
 CREATE OR REPLACE FUNCTION learning_profile(person uuid) RETURNS neural_profiles
 LANGUAGE plpgsql VOLATILE
@@ -22,9 +23,8 @@ BEGIN
     END IF;
     SELECT * INTO profile FROM neural_profiles WHERE user_id = person FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        INSERT INTO neural_profiles (user_id, base_frequency_response, optimal_transition_time, sensitivity_level,
-                                     contraindications)
-        VALUES (person, learning_start(), 240, 5, ARRAY(
+        INSERT INTO neural_profiles (user_id, optimal_transition_time, sensitivity_level, contraindications)
+        VALUES (person, 240, 5, ARRAY(
             SELECT DISTINCT flag
             FROM session_feedback AS feedback
             CROSS JOIN LATERAL unnest(learning_red_flags(physical_effects, mental_effects)) AS flag

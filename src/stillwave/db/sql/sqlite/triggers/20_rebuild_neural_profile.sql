@@ -19,16 +19,16 @@ BEGIN
     INSERT INTO learning_step SELECT * FROM learning_feedback WHERE user_id = NEW.user_id ORDER BY created_at, id;
 END;
 
--- Makes a missing profile with the start values; it carries the red flags of all earlier feedback, for those stick.
+-- Makes a missing profile. Its state is NULL, so that the fold which follows is a rebuild: there may be earlier
+-- feedback. It carries the red flags of that feedback, for those stick.
 DROP VIEW IF EXISTS start_neural_profile;
 CREATE VIEW start_neural_profile AS SELECT user_id FROM neural_profiles WHERE false;
 
 CREATE TRIGGER start_neural_profile_row INSTEAD OF INSERT ON start_neural_profile
 WHEN NEW.user_id NOT IN (SELECT user_id FROM neural_profiles)
 BEGIN
-    INSERT INTO neural_profiles (user_id, base_frequency_response, optimal_transition_time, sensitivity_level,
-                                 contraindications)
-    SELECT NEW.user_id, '{"v":1,"n":0,"sens":5.0,"trans":240.0,"vol":45.0,"nt":0,"bands":{}}', 240, 5,
+    INSERT INTO neural_profiles (user_id, optimal_transition_time, sensitivity_level, contraindications)
+    SELECT NEW.user_id, 240, 5,
            (SELECT json_group_array('adverse:' || effect)
             FROM (SELECT DISTINCT effect FROM learning_feedback AS feedback
                   JOIN learning_effect AS said ON said.user_id = feedback.user_id AND said.feedback_id = feedback.id
