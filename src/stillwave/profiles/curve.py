@@ -226,7 +226,11 @@ def fold(response: Response, feedback: Feedback) -> tuple[Response, Change]:
     reported = list(effects.reported(feedback.physical_effects, feedback.mental_effects))
     severity = max((grade for _, kind, grade in reported if kind in ("adverse", "red_flag")), default=0.0)
     keys = {key for key, _, grade in reported if grade > 0}
-    sens = min(MOST_SENS, response.sens + 0.8 * severity) if severity > 0 else max(LEAST_SENS, response.sens - 0.06)
+    sens = (
+        min(MOST_SENS, response.sens + 0.8 * severity)
+        if severity > 0
+        else max(LEAST_SENS, response.sens - 0.06)
+    )
     trans, corrections = _transition(response, keys, severity)
     volume = _volume(response.vol, keys)
     bands = dict(response.bands)

@@ -198,7 +198,7 @@ def _allowance(known: Condition) -> str:
 
 def candidates(state: State, limit: Limits) -> list[float]:
     """The beats of a state that the limits leave, in Hz, lowest first."""
-    grid = [state.low_hz + (state.high_hz - state.low_hz) * i / (POINTS - 1) for i in range(POINTS)]
+    grid = [round(state.low_hz + (state.high_hz - state.low_hz) * i / (POINTS - 1), 2) for i in range(POINTS)]
     return [hz for hz in grid if limit.low_hz <= hz <= limit.high_hz]
 
 

@@ -8,8 +8,9 @@ AS $$
 $$;
 
 -- The person's profile, locked until the transaction ends: every fold of one person waits its turn here.
--- Made with the start values if missing; a concurrent maker is waited for, then theirs is taken.
--- A new row carries the red flags of all earlier feedback, for those stick.
+-- Made if missing; a concurrent maker is waited for, then theirs is taken. The state of a new row is NULL, so
+-- that the fold which follows is a rebuild: there may be earlier feedback. It carries the red flags of that
+-- feedback, for those stick.
 -- NULL where learning is not allowed.
 CREATE OR REPLACE FUNCTION learning_profile(person uuid) RETURNS neural_profiles
 LANGUAGE plpgsql VOLATILE
@@ -22,9 +23,8 @@ BEGIN
     END IF;
     SELECT * INTO profile FROM neural_profiles WHERE user_id = person FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        INSERT INTO neural_profiles (user_id, base_frequency_response, optimal_transition_time, sensitivity_level,
-                                     contraindications)
-        VALUES (person, learning_start(), 240, 5, ARRAY(
+        INSERT INTO neural_profiles (user_id, optimal_transition_time, sensitivity_level, contraindications)
+        VALUES (person, 240, 5, ARRAY(
             SELECT DISTINCT flag
             FROM session_feedback AS feedback
             CROSS JOIN LATERAL unnest(learning_red_flags(physical_effects, mental_effects)) AS flag
@@ -40,18 +40,18 @@ BEGIN
 END
 $$;
 
--- Writes a state and the columns that follow from it.
-CREATE OR REPLACE FUNCTION learning_store(person uuid, state jsonb, moment timestamptz) RETURNS void
+-- Writes a state and the columns that follow from it; `touched` is the only band that moved, NULL for any.
+CREATE OR REPLACE FUNCTION learning_store(person uuid, state jsonb, moment timestamptz, touched text) RETURNS void
 LANGUAGE sql VOLATILE
 AS $$
     UPDATE neural_profiles
     SET base_frequency_response = state,
         optimal_transition_time = floor((state -> 'trans')::double precision + 0.5),
         sensitivity_level = floor((state -> 'sens')::double precision + 0.5),
-        delta_range = learning_range(state, 'delta'),
-        theta_range = learning_range(state, 'theta'),
-        alpha_range = learning_range(state, 'alpha'),
-        gamma_range = learning_range(state, 'gamma'),
+        delta_range = CASE WHEN touched = 'delta' OR touched IS NULL THEN learning_range(state, 'delta') ELSE delta_range END,
+        theta_range = CASE WHEN touched = 'theta' OR touched IS NULL THEN learning_range(state, 'theta') ELSE theta_range END,
+        alpha_range = CASE WHEN touched = 'alpha' OR touched IS NULL THEN learning_range(state, 'alpha') ELSE alpha_range END,
+        gamma_range = CASE WHEN touched = 'gamma' OR touched IS NULL THEN learning_range(state, 'gamma') ELSE gamma_range END,
         updated_at = coalesce(moment, created_at)
     WHERE user_id = person
 $$;
@@ -82,6 +82,6 @@ BEGIN
         INSERT INTO profile_history (user_id, feedback_id, created_at, change)
         VALUES (person, feedback.id, moment, change);
     END LOOP;
-    PERFORM learning_store(person, state, moment);
+    PERFORM learning_store(person, state, moment, NULL);
 END
 $$;

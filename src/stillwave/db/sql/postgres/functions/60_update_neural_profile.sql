@@ -42,7 +42,7 @@ BEGIN
       AND feedback.session_start_time = NEW.session_start_time;
     INSERT INTO profile_history (user_id, feedback_id, created_at, change)
     VALUES (NEW.user_id, NEW.id, NEW.created_at, change);
-    PERFORM learning_store(NEW.user_id, state, NEW.created_at);
+    PERFORM learning_store(NEW.user_id, state, NEW.created_at, coalesce(change ->> 'band', ''));
     RETURN NULL;
 END
 $$;
