@@ -13,6 +13,11 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
+
+Sound = NDArray[np.float64]
+Words = NDArray[np.uint32]
+Integers = NDArray[np.int32]
 
 U8 = np.uint64
 GOLDEN = U8(0x9E3779B97F4A7C15)
@@ -34,7 +39,7 @@ def _kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
 
 
 @numba.extending.register_jitable
-def _mix(key: U8, index: int) -> U8:
+def _mix(key: np.uint64, index: int) -> np.uint64:
     """Return 64 well mixed bits of (key, index): SplitMix64 (Steele, Lea, Flood 2014) by counter."""
     z = key + U8(index) * GOLDEN
     z = (z ^ (z >> S30)) * MIX_1
@@ -43,7 +48,7 @@ def _mix(key: U8, index: int) -> U8:
 
 
 @numba.extending.register_jitable
-def _sine(turns: float) -> float:
+def _sine(turns: float) -> Any:
     """Return sin(2 pi turns) to 2e-11: a least-squares odd polynomial over a quarter turn, without a branch."""
     y = turns - 0.25
     x = 0.25 - abs(y - np.floor(y + 0.5))
@@ -58,22 +63,22 @@ def _sine(turns: float) -> float:
 
 
 @numba.extending.register_jitable
-def _quartic(c: tuple[float, ...], u: float) -> float:
+def _quartic(c: tuple[float, ...], u: float) -> Any:
     return c[0] + u * (c[1] + u * (c[2] + u * (c[3] + u * c[4])))
 
 
 @numba.extending.register_jitable
-def _carrier(row: np.ndarray) -> tuple[float, ...]:
+def _carrier(row: Sound) -> tuple[float, ...]:
     return row[3], row[4], row[5], row[6], row[7]
 
 
 @numba.extending.register_jitable
-def _beat(row: np.ndarray) -> tuple[float, ...]:
+def _beat(row: Sound) -> tuple[float, ...]:
     return row[8], row[9], row[10], row[11], row[12]
 
 
 @_kernel("void(u8, i8, f8[:, ::1])")
-def white(key, start, out):
+def white(key: np.uint64, start: int, out: Sound) -> None:
     """Fill `out` with uniform white noise of unit RMS, left and right independent."""
     scale = 1.7320508075688772 / 2147483648.0
     for i in range(out.shape[1]):
@@ -83,7 +88,7 @@ def white(key, start, out):
 
 
 @_kernel("void(f8[:, ::1])")
-def pink(x):
+def pink(x: Sound) -> None:
     """Turn white into pink noise in place: six one-pole filters side by side (Paul Kellet 1999, +-0.05 dB)."""
     left, right = x[0], x[1]
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = 0.0
@@ -102,7 +107,7 @@ def pink(x):
 
 
 @_kernel("void(f8[:, ::1], f8[:, ::1], f8, i8, i8, f8[:, ::1])")
-def layer(x, level, gain, skip, hop, out):
+def layer(x: Sound, level: Sound, gain: float, skip: int, hop: int, out: Sound) -> None:
     """Add `x`, from frame `skip` on, to `out`; `level` (2, m + 1), every `hop` samples, is joined by lines."""
     for ear in range(2):
         for m in range(level.shape[1] - 1):
@@ -113,22 +118,27 @@ def layer(x, level, gain, skip, hop, out):
 
 
 @_kernel("void(f8[:, ::1], f8[:, ::1], f8[:, :, ::1])")
-def sections(x, coefficients, state):
-    """Filter `x` in place through second-order sections (b0 b1 b2 a1 a2); `state` (k, 2, 2) carries on."""
-    for k in range(coefficients.shape[0]):
-        b0, b1, b2, a1, a2 = coefficients[k]
-        p0, q0, p1, q1 = state[k, 0, 0], state[k, 0, 1], state[k, 1, 0], state[k, 1, 1]
-        for i in range(x.shape[1]):
-            v0, v1 = x[0, i], x[1, i]
-            y0, y1 = b0 * v0 + p0, b0 * v1 + p1
-            p0, p1 = b1 * v0 + q0 - a1 * y0, b1 * v1 + q1 - a1 * y1
-            q0, q1 = b2 * v0 - a2 * y0, b2 * v1 - a2 * y1
-            x[0, i], x[1, i] = y0, y1
-        state[k, 0, 0], state[k, 0, 1], state[k, 1, 0], state[k, 1, 1] = p0, q0, p1, q1
+def two_sections(x: Sound, coefficients: Sound, state: Sound) -> None:
+    """Filter `x` in place through two second-order sections (b0 b1 b2 a1 a2); `state` (2, 2, 2) carries on."""
+    b0, b1, b2, a1, a2 = coefficients[0]
+    d0, d1, d2, c1, c2 = coefficients[1]
+    for ear in range(2):
+        side = x[ear]
+        p, q, r, s = state[ear, 0, 0], state[ear, 0, 1], state[ear, 1, 0], state[ear, 1, 1]
+        for i in range(side.shape[0]):  # both sections in one pass: the second works while the first waits
+            v = side[i]
+            y = b0 * v + p
+            p = b1 * v + q - a1 * y
+            q = b2 * v - a2 * y
+            z = d0 * y + r
+            r = d1 * y + s - c1 * z
+            s = d2 * y - c2 * z
+            side[i] = z
+        state[ear, 0, 0], state[ear, 0, 1], state[ear, 1, 0], state[ear, 1, 1] = p, q, r, s
 
 
 @_kernel("void(f8[:, ::1], i8, i8, f8[:, ::1])")
-def tones(path, start, method, out):
+def tones(path: Sound, start: int, method: int, out: Sound) -> None:
     """Fill `out` with the beat of a path (see `tones.path`): 1 binaural, 2 monaural, 3 isochronic; peak 1."""
     stop = start + out.shape[1]
     for row in path:
@@ -154,7 +164,7 @@ def tones(path, start, method, out):
 
 
 @_kernel("void(f8[:, ::1], i8, f8[:, ::1], f8[:, ::1], f8[:, :, ::1], i8, f8[:, ::1])")
-def pad(path, start, voices, level, drift, hop, out):
+def pad(path: Sound, start: int, voices: Sound, level: Sound, drift: Sound, hop: int, out: Sound) -> None:
     """Add a chord that follows the carrier of a path.
 
     Voices (v, 4): ratio to the carrier, weights of partials 1-3. `level` (v, m + 1) and `drift` (v, 2, m + 1;
@@ -186,7 +196,7 @@ def pad(path, start, voices, level, drift, hop, out):
 
 
 @_kernel("void(u8, i8, i8, f8[::1], f8[:, ::1])")
-def drops(key, start, cell, shape, out):
+def drops(key: np.uint64, start: int, cell: int, shape: Sound, out: Sound) -> None:
     """Add short ringing drops, at most one in each cell of `cell` samples, each a function of its own hash.
 
     Shape: chance, jitter 0-1, lowest and highest Hz, shortest and longest decay s, attack s, rise (octaves per
@@ -199,7 +209,9 @@ def drops(key, start, cell, shape, out):
         bits = _mix(key, index)
         if np.float64(np.int64(bits & LOW_16)) >= chance * 65536.0:
             continue
-        onset = index * cell + np.int64(jitter * cell * np.float64(np.int64((bits >> S16) & LOW_16)) / 65536.0)
+        onset = index * cell + np.int64(
+            jitter * cell * np.float64(np.int64((bits >> S16) & LOW_16)) / 65536.0
+        )
         at_pitch = np.float64(np.int64((bits >> S32) & LOW_16)) / 65536.0
         at_decay = np.float64(np.int64(bits >> S48)) / 65536.0
         bits = _mix(bits, 1)
@@ -230,7 +242,17 @@ def drops(key, start, cell, shape, out):
 
 
 @_kernel("void(f8[:, ::1], f8[:, ::1], f8, f8, i8, i8, i8, i8, f8[:, ::1])")
-def master(beat, bed, beat_gain, bed_gain, start, total, fade_in, fade_out, out):
+def master(
+    beat: Sound,
+    bed: Sound,
+    beat_gain: float,
+    bed_gain: float,
+    start: int,
+    total: int,
+    fade_in: int,
+    fade_out: int,
+    out: Sound,
+) -> None:
     """Mix beat and bed into `out` (n, 2) with raised-cosine fades; below -200 dBFS at both ends, 0 outside."""
     for i in range(out.shape[0]):
         n = start + i
@@ -252,7 +274,7 @@ def master(beat, bed, beat_gain, bed_gain, start, total, fade_in, fade_out, out)
 
 
 @_kernel("void(f8[:, ::1], u8, i8, i4[:, ::1])")
-def quantise(x, key, start, out):
+def quantise(x: Sound, key: np.uint64, start: int, out: Integers) -> None:
     """Round (n, 2) sound to 24 bits with triangular dither of +-1 step, drawn by absolute sample index."""
     for i in range(x.shape[0]):
         bits = _mix(key, start + i)
@@ -263,7 +285,7 @@ def quantise(x, key, start, out):
 
 
 @_kernel("void(u4[:, ::1], u4[:, ::1])")
-def pack24(values, words):
+def pack24(values: Words, words: Words) -> None:
     """Pack 24-bit samples (n, 4) into little-endian words (n, 3), three bytes a sample."""
     low = np.uint32(0xFFFFFF)
     for i in range(values.shape[0]):
@@ -274,7 +296,9 @@ def pack24(values, words):
 
 
 @_kernel("void(f8[::1], f8[:, ::1], i8, f8, f8, i8, f8[:, ::1])")
-def demodulate(x, path, start, carriers, beats, hop, out):
+def demodulate(
+    x: Sound, path: Sound, start: int, carriers: float, beats: float, hop: int, out: Sound
+) -> None:
     """Turn `x` (n) down by `carriers` x carrier + `beats` x beat of a path; `out` (2, n // hop) mean cos, -sin."""
     out[:] = 0.0
     stop = start + out.shape[1] * hop
@@ -290,7 +314,7 @@ def demodulate(x, path, start, carriers, beats, hop, out):
 
 
 @_kernel("f8(f8[:, ::1], f8[:, ::1], f8)")
-def true_peak(x, phases, peak):
+def true_peak(x: Sound, phases: Sound, peak: float) -> float:
     """Return the greater of `peak` and the highest oversampled magnitude of `x` (2, history + n).
 
     `phases` (p, taps) interpolate between samples. A sample is skipped only if no tap could exceed the peak

@@ -22,7 +22,9 @@ Found = tuple[float | None, float | None, float | None]
 BEAT_LINES = {"binaural": (0.5, 1.0), "monaural": (0.5, 1.0), "isochronic": (1.0, 2.0), "none": (0.5, 1.0)}
 
 
-def expected(sound: Sound, programme: Programme, start: int) -> tuple[float | None, float | None, float | None, float | None]:
+def expected(
+    sound: Sound, programme: Programme, start: int
+) -> tuple[float | None, float | None, float | None, float | None]:
     """Return left carrier, right carrier, beat and planned beat in Hz, means over sound (2, n) from frame `start`.
 
     The planned beat is None if the programme has none; the others are None if they are not in the sound.
@@ -120,7 +122,21 @@ def _refined(x: Sound, hz: float) -> float:
 
 def _constant(begin_hz: float, end_hz: float, frames: int) -> Sound:
     seconds = frames / SAMPLE_RATE_HZ
-    row = [0, frames, 1 / frames, 0, begin_hz * seconds, (end_hz - begin_hz) * seconds / 2, 0, 0, 0, 0, 0, 0, 0]
+    row = [
+        0,
+        frames,
+        1 / frames,
+        0,
+        begin_hz * seconds,
+        (end_hz - begin_hz) * seconds / 2,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]
     return np.array([row], dtype=np.float64)
 
 

@@ -106,7 +106,7 @@ class Meter:
         self._pending: list[NDArray[np.int32]] = []
         self._pending_samples = 0
         self._at = 0
-        self._k_state = np.zeros((len(K_WEIGHTING), 2, 2))
+        self._k_state = np.zeros((2, 2, 2))
         self._gate_powers: list[Sound] = []
         self._history = np.zeros((2, TAPS - 1))
         self._true_peak = self._peak = 0.0
@@ -139,7 +139,9 @@ class Meter:
         errors = [abs(window.error_hz) for _, window in self._found if window.error_hz is not None]
         return Measurement(
             engine_version=self._programme.version if self._programme else ENGINE_VERSION,
-            method=self._programme.method if self._programme else max(set(methods), key=methods.count, default="none"),
+            method=self._programme.method
+            if self._programme
+            else max(set(methods), key=methods.count, default="none"),
             sample_rate_hz=SAMPLE_RATE_HZ,
             seconds=self._total / SAMPLE_RATE_HZ,
             windows=tuple(window for _, window in self._found),
@@ -159,9 +161,11 @@ class Meter:
         self._history = np.ascontiguousarray(joined[:, 1 - TAPS :])
         self._collect(sound)
         weighted = sound.copy()
-        kernels.sections(weighted, K_WEIGHTING, self._k_state)
+        kernels.two_sections(weighted, K_WEIGHTING, self._k_state)
         whole = weighted.shape[1] - weighted.shape[1] % GATE_SAMPLES
-        self._gate_powers.append((weighted[:, :whole] ** 2).reshape(2, -1, GATE_SAMPLES).mean(axis=2).sum(axis=0))
+        self._gate_powers.append(
+            (weighted[:, :whole] ** 2).reshape(2, -1, GATE_SAMPLES).mean(axis=2).sum(axis=0)
+        )
         self._at += sound.shape[1]
 
     def _collect(self, sound: Sound) -> None:
@@ -186,7 +190,7 @@ class Meter:
             method = self._programme.method
             left, right, beat, planned = lines.expected(self._window, self._programme, start)
         weighted = self._window.copy()
-        kernels.sections(weighted, K_WEIGHTING, np.zeros((len(K_WEIGHTING), 2, 2)))
+        kernels.two_sections(weighted, K_WEIGHTING, np.zeros((2, 2, 2)))
         power = float((weighted**2).mean(axis=1).sum())
         return method, Window(
             start_s=start / SAMPLE_RATE_HZ,
@@ -243,8 +247,10 @@ def _slope(spectrum: Sound) -> float | None:
     """
     hz = np.fft.rfftfreq(SPECTRUM_SAMPLES, 1 / SAMPLE_RATE_HZ)
     centres = 40.0 * 2 ** (np.arange(26) / 3)
-    density = np.array([np.median(spectrum[(hz >= c / 2 ** (1 / 6)) & (hz < c * 2 ** (1 / 6))]) for c in centres])
-    if density.max() < 10 ** (SPECTRUM_LEAST_DB / 10):
+    density = np.array(
+        [np.median(spectrum[(hz >= c / 2 ** (1 / 6)) & (hz < c * 2 ** (1 / 6))]) for c in centres]
+    )
+    if np.median(density) < 10 ** (SPECTRUM_LEAST_DB / 10):
         return None
     return float(np.polyfit(np.log2(centres), 10 * np.log10(np.maximum(density, 1e-30)), 1)[0])
 

@@ -5,6 +5,7 @@ All arrays are (2, frames) float64, left and right independent.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,13 @@ Sound = NDArray[np.float64]
 BLOCK_SAMPLES = 32_768
 # The slowest pole used (Kellet's 0.99886, 8 Hz) is down by 61 dB after this, and it carries a small part of the power.
 WARM_UP_SAMPLES = 6_144
-# Slow movements are worked out every 5.8 ms and joined by straight lines.
-CONTROL_SAMPLES = 256
+# Slow movements, none faster than half a second, are worked out every 23 ms and joined by straight lines.
+CONTROL_SAMPLES = 1_024
 
 _WORD = 2**64
 
 
+@lru_cache(maxsize=1024)
 def key(seed: int, name: str) -> np.uint64:
     """Return a 64-bit key of its own for each named source within one seed (FNV-1a of the name, then mixed)."""
     value = 0xCBF29CE484222325
@@ -56,11 +58,13 @@ def brown(source: np.uint64, start: int, frames: int) -> Sound:
 
 
 def shaped(source: np.uint64, start: int, frames: int, coefficients: Sound) -> Sound:
-    """Return white noise through second-order sections (k, 5)."""
+    """Return white noise through two second-order sections (2, 5)."""
     return _warmed(source, start, frames, coefficients)[:, WARM_UP_SAMPLES:]
 
 
-def add_shaped(out: Sound, source: np.uint64, start: int, coefficients: Sound, level: Sound, gain: float) -> None:
+def add_shaped(
+    out: Sound, source: np.uint64, start: int, coefficients: Sound, level: Sound, gain: float
+) -> None:
     """Add shaped noise to `out`, its loudness led by control points (2, m + 1)."""
     warmed = _warmed(source, start, out.shape[1], coefficients)
     kernels.layer(warmed, level, gain, WARM_UP_SAMPLES, CONTROL_SAMPLES, out)
@@ -68,7 +72,7 @@ def add_shaped(out: Sound, source: np.uint64, start: int, coefficients: Sound, l
 
 def _warmed(source: np.uint64, start: int, frames: int, coefficients: Sound) -> Sound:
     out = white(source, start - WARM_UP_SAMPLES, frames + WARM_UP_SAMPLES)
-    kernels.sections(out, coefficients, np.zeros((len(coefficients), 2, 2)))
+    kernels.two_sections(out, coefficients, np.zeros((2, 2, 2)))
     return out
 
 
@@ -106,10 +110,12 @@ def band_pass(centre_hz: float, q: float) -> list[float]:
     return _section(alpha, 0.0, -alpha, cosine, alpha)
 
 
-def one_pole_low_pass(corner_hz: float) -> list[float]:
-    """Return a low-pass section of 6 dB an octave."""
-    pole = math.exp(-2 * math.pi * corner_hz / SAMPLE_RATE_HZ)
-    return [1 - pole, 0.0, 0.0, -pole, 0.0]
+def gentle_band(low_hz: float, high_hz: float) -> list[float]:
+    """Return a section that rises 6 dB an octave below `low_hz` and falls 6 dB an octave above `high_hz`."""
+    low = math.exp(-2 * math.pi * low_hz / SAMPLE_RATE_HZ)
+    high = math.exp(-2 * math.pi * high_hz / SAMPLE_RATE_HZ)
+    gain = (1 - high) * (1 + low) / 2
+    return [gain, -gain, 0.0, -low - high, low * high]
 
 
 def _angle(hz: float, q: float) -> tuple[float, float]:
@@ -122,4 +128,4 @@ def _section(b0: float, b1: float, b2: float, cosine: float, alpha: float) -> li
     return [b0 / a0, b1 / a0, b2 / a0, -2 * cosine / a0, (1 - alpha) / a0]
 
 
-BROWN = np.array([one_pole_low_pass(20.0), high_pass(16.0, 0.5)])
+BROWN = np.array([gentle_band(16.0, 20.0), high_pass(16.0, 0.5)])

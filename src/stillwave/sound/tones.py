@@ -45,15 +45,17 @@ def path(segments: tuple[Segment, ...]) -> Sound:
         seconds = (end - first) / SAMPLE_RATE_HZ
         if end == first:
             continue
-        rows.append([
-            first,
-            end,
-            1 / (end - first),
-            carrier,
-            *_integral(segment.carrier_from_hz, segment.carrier_to_hz, seconds, segment.ease),
-            beat,
-            *_integral(segment.beat_from_hz, segment.beat_to_hz, seconds, segment.ease),
-        ])
+        rows.append(
+            [
+                first,
+                end,
+                1 / (end - first),
+                carrier,
+                *_integral(segment.carrier_from_hz, segment.carrier_to_hz, seconds, segment.ease),
+                beat,
+                *_integral(segment.beat_from_hz, segment.beat_to_hz, seconds, segment.ease),
+            ]
+        )
         carrier += seconds * (segment.carrier_from_hz + segment.carrier_to_hz) / 2
         beat += seconds * (segment.beat_from_hz + segment.beat_to_hz) / 2
     table = np.array(rows, dtype=np.float64)

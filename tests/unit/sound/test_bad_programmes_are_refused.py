@@ -94,7 +94,9 @@ def test_nothing_to_hear_is_refused(programme):
         check(programme(method="none", bed="none"))
 
 
-@pytest.mark.parametrize("text", ['{"loud": 1}', '{"segments": [], "method": "binaural"}', "[]", '{"seed": NaN}'])
+@pytest.mark.parametrize(
+    "text", ['{"loud": 1}', '{"segments": [], "method": "binaural"}', "[]", '{"seed": NaN}']
+)
 def test_json_of_another_shape_is_refused(text):
     with pytest.raises(msgspec.DecodeError):
         msgspec.json.decode(text, type=Programme)
