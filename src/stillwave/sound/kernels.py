@@ -1,8 +1,9 @@
 """Every compiled loop of the sound engine; importing this module compiles them, or loads them from the cache.
 
 They live in one file because numba's cache notices a change only in the file that holds the kernel, not in a
-function it calls. Sines are polynomials and noise is integer hashing: plain IEEE additions and multiplications
-without reassociation give the same bits in a vector register and in a scalar one, wherever a loop starts.
+function it calls. Sines are polynomials and noise is integer hashing: plain IEEE additions and
+multiplications without reassociation give the same bits in a vector register and in a scalar one, wherever a
+loop starts.
 
 Arrays of sound are (2, n) float64, left then right, 1.0 = full scale, unless said otherwise.
 """
@@ -39,7 +40,7 @@ def _kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
 
 
 @numba.extending.register_jitable
-def _mix(key: np.uint64, index: int) -> np.uint64:
+def _mix(key: np.uint64, index: np.int64 | int) -> np.uint64:
     """Return 64 well mixed bits of (key, index): SplitMix64 (Steele, Lea, Flood 2014) by counter."""
     z = key + U8(index) * GOLDEN
     z = (z ^ (z >> S30)) * MIX_1
@@ -49,7 +50,7 @@ def _mix(key: np.uint64, index: int) -> np.uint64:
 
 @numba.extending.register_jitable
 def _sine(turns: float) -> Any:
-    """Return sin(2 pi turns) to 2e-11: a least-squares odd polynomial over a quarter turn, without a branch."""
+    """Return sin(2 pi turns) to 2e-11: an odd polynomial over a quarter turn, without a branch."""
     y = turns - 0.25
     x = 0.25 - abs(y - np.floor(y + 0.5))
     s = x * x
@@ -78,7 +79,7 @@ def _beat(row: Sound) -> tuple[float, ...]:
 
 
 @_kernel("void(u8, i8, f8[:, ::1])")
-def white(key: np.uint64, start: int, out: Sound) -> None:
+def white(key: np.uint64, start: np.int64, out: Sound) -> None:
     """Fill `out` with uniform white noise of unit RMS, left and right independent."""
     scale = 1.7320508075688772 / 2147483648.0
     for i in range(out.shape[1]):
@@ -89,7 +90,7 @@ def white(key: np.uint64, start: int, out: Sound) -> None:
 
 @_kernel("void(f8[:, ::1])")
 def pink(x: Sound) -> None:
-    """Turn white into pink noise in place: six one-pole filters side by side (Paul Kellet 1999, +-0.05 dB)."""
+    """Turn white into pink noise in place: six one-pole filters in parallel (Paul Kellet 1999, +-0.05 dB)."""
     left, right = x[0], x[1]
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = 0.0
     b0 = b1 = b2 = b3 = b4 = b5 = b6 = 0.0
@@ -108,7 +109,7 @@ def pink(x: Sound) -> None:
 
 @_kernel("void(f8[:, ::1], f8[:, ::1], f8, i8, i8, f8[:, ::1])")
 def layer(x: Sound, level: Sound, gain: float, skip: int, hop: int, out: Sound) -> None:
-    """Add `x`, from frame `skip` on, to `out`; `level` (2, m + 1), every `hop` samples, is joined by lines."""
+    """Add `x` from frame `skip` on to `out`; `level` (2, m + 1), every `hop` samples, is joined by lines."""
     for ear in range(2):
         for m in range(level.shape[1] - 1):
             g0, g1 = gain * level[ear, m], gain * (level[ear, m + 1] - level[ear, m]) / hop
@@ -119,7 +120,7 @@ def layer(x: Sound, level: Sound, gain: float, skip: int, hop: int, out: Sound) 
 
 @_kernel("void(f8[:, ::1], f8[:, ::1], f8[:, :, ::1])")
 def two_sections(x: Sound, coefficients: Sound, state: Sound) -> None:
-    """Filter `x` in place through two second-order sections (b0 b1 b2 a1 a2); `state` (2, 2, 2) carries on."""
+    """Filter `x` in place through two biquads (b0 b1 b2 a1 a2); `state` (2, 2, 2) carries on."""
     b0, b1, b2, a1, a2 = coefficients[0]
     d0, d1, d2, c1, c2 = coefficients[1]
     for ear in range(2):
@@ -138,7 +139,7 @@ def two_sections(x: Sound, coefficients: Sound, state: Sound) -> None:
 
 
 @_kernel("void(f8[:, ::1], i8, i8, f8[:, ::1])")
-def tones(path: Sound, start: int, method: int, out: Sound) -> None:
+def tones(path: Sound, start: np.int64, method: int, out: Sound) -> None:
     """Fill `out` with the beat of a path (see `tones.path`): 1 binaural, 2 monaural, 3 isochronic; peak 1."""
     stop = start + out.shape[1]
     for row in path:
@@ -164,7 +165,9 @@ def tones(path: Sound, start: int, method: int, out: Sound) -> None:
 
 
 @_kernel("void(f8[:, ::1], i8, f8[:, ::1], f8[:, ::1], f8[:, :, ::1], i8, f8[:, ::1])")
-def pad(path: Sound, start: int, voices: Sound, level: Sound, drift: Sound, hop: int, out: Sound) -> None:
+def pad(
+    path: Sound, start: np.int64, voices: Sound, level: Sound, drift: Sound, hop: int, out: Sound
+) -> None:
     """Add a chord that follows the carrier of a path.
 
     Voices (v, 4): ratio to the carrier, weights of partials 1-3. `level` (v, m + 1) and `drift` (v, 2, m + 1;
@@ -196,11 +199,11 @@ def pad(path: Sound, start: int, voices: Sound, level: Sound, drift: Sound, hop:
 
 
 @_kernel("void(u8, i8, i8, f8[::1], f8[:, ::1])")
-def drops(key: np.uint64, start: int, cell: int, shape: Sound, out: Sound) -> None:
+def drops(key: np.uint64, start: np.int64, cell: int, shape: Sound, out: Sound) -> None:
     """Add short ringing drops, at most one in each cell of `cell` samples, each a function of its own hash.
 
-    Shape: chance, jitter 0-1, lowest and highest Hz, shortest and longest decay s, attack s, rise (octaves per
-    decay), loudness power (1 even, 4 mostly faint), width 0-1.
+    Shape: chance, jitter 0-1, lowest and highest Hz, shortest and longest decay s, attack s, rise (octaves
+    per decay), loudness power (1 even, 4 mostly faint), width 0-1.
     """
     chance, jitter, low_hz, high_hz, short_s, long_s, attack_s, rise, power, width = shape
     frames = out.shape[1]
@@ -233,10 +236,10 @@ def drops(key: np.uint64, start: int, cell: int, shape: Sound, out: Sound) -> No
             zr, zi = zr * qr - zi * qi, zr * qi + zi * qr
             qr, qi = qr * pr - qi * pi, qr * pi + qi * pr
             env, closed = env * fall, closed * swell
-            n = onset + j - start + max(lag, 0)
+            n = onset + j - start + max(lag, np.int64(0))
             if 0 <= n < frames:
                 out[0, n] += left * value
-            n = onset + j - start - min(lag, 0)
+            n = onset + j - start - min(lag, np.int64(0))
             if 0 <= n < frames:
                 out[1, n] += right * value
 
@@ -247,13 +250,13 @@ def master(
     bed: Sound,
     beat_gain: float,
     bed_gain: float,
-    start: int,
+    start: np.int64,
     total: int,
     fade_in: int,
     fade_out: int,
     out: Sound,
 ) -> None:
-    """Mix beat and bed into `out` (n, 2) with raised-cosine fades; below -200 dBFS at both ends, 0 outside."""
+    """Mix beat and bed into `out` (n, 2) with raised-cosine fades, to below -200 dBFS at both ends."""
     for i in range(out.shape[0]):
         n = start + i
         g = 1.0
@@ -274,7 +277,7 @@ def master(
 
 
 @_kernel("void(f8[:, ::1], u8, i8, i4[:, ::1])")
-def quantise(x: Sound, key: np.uint64, start: int, out: Integers) -> None:
+def quantise(x: Sound, key: np.uint64, start: np.int64, out: Integers) -> None:
     """Round (n, 2) sound to 24 bits with triangular dither of +-1 step, drawn by absolute sample index."""
     for i in range(x.shape[0]):
         bits = _mix(key, start + i)
@@ -297,9 +300,12 @@ def pack24(values: Words, words: Words) -> None:
 
 @_kernel("void(f8[::1], f8[:, ::1], i8, f8, f8, i8, f8[:, ::1])")
 def demodulate(
-    x: Sound, path: Sound, start: int, carriers: float, beats: float, hop: int, out: Sound
+    x: Sound, path: Sound, start: np.int64, carriers: float, beats: float, hop: int, out: Sound
 ) -> None:
-    """Turn `x` (n) down by `carriers` x carrier + `beats` x beat of a path; `out` (2, n // hop) mean cos, -sin."""
+    """Turn `x` (n) down by `carriers` x carrier + `beats` x beat of a path.
+
+    `out` (2, n // hop) is the real and imaginary part, averaged over `hop` samples.
+    """
     out[:] = 0.0
     stop = start + out.shape[1] * hop
     for row in path:

@@ -35,8 +35,8 @@ BED_PEAK = {
     "pink_noise": 15.7,
     "brown_noise": 0.145,
 }
-# The master bends samples above 0.8. Gains keep the mix below this, with 2 dB to -1 dBTP for peaks between samples
-# and for a bed that outdoes the 30 minutes it was measured over.
+# The master bends samples above 0.8. Gains keep the mix below this, with 2 dB to -1 dBTP for peaks between
+# samples and for a bed that outdoes the 30 minutes it was measured over.
 PEAK_MOST = 0.75
 
 

@@ -1,8 +1,8 @@
 """What a sound really contains, taken from its samples: the `frequency_data` of an audio file.
 
-Frequencies come from complex demodulation: each tone is turned down by its planned phase, and what turning is left,
-found as the highest point of a Hann-windowed spectrum, is its error. Demodulating by the plan's own path keeps ramps
-and bends sharp; a tone that is elsewhere still shows as far away as it is.
+Frequencies come from complex demodulation: each tone is turned down by its planned phase, and what turning is
+left, found as the highest point of a Hann-windowed spectrum, is its error. Demodulating by the plan's own
+path keeps ramps and bends sharp; a tone that is elsewhere still shows as far away as it is.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ SPECTRUM_LEAST_DB = -165.0
 
 
 class Window(msgspec.Struct, frozen=True):
-    """One stretch of the sound; null where there is nothing to measure. Carriers and beat are means over it."""
+    """One stretch of the sound; carriers and beat are means over it, None if there are none."""
 
     start_s: float
     seconds: float
@@ -214,7 +214,7 @@ def _window_starts(total_samples: int, windows_most: int) -> list[int]:
 
 
 def _interpolation() -> Sound:
-    """Return three filters (3, TAPS) that read between samples at 1/4, 1/2 and 3/4: sinc under a Kaiser window."""
+    """Return three filters (3, TAPS) that read between samples, at 1/4, 1/2 and 3/4: windowed sincs."""
     at = np.arange(TAPS) - TAPS / 2 + 1
     rows = []
     for part in (0.25, 0.5, 0.75):
@@ -233,17 +233,18 @@ def _power_spectrum(sound: Sound) -> Sound:
     if count == 0:
         return np.zeros(SPECTRUM_SAMPLES // 2 + 1)
     parts = sound[:, : count * SPECTRUM_SAMPLES].reshape(-1, SPECTRUM_SAMPLES) * HANN
-    spectra: Sound = np.abs(np.fft.rfft(parts, axis=1)) ** 2
-    return spectra.mean(axis=0) * 2 / (SAMPLE_RATE_HZ * (HANN**2).sum())
+    powers: Sound = np.abs(np.fft.rfft(parts, axis=1)) ** 2
+    density: Sound = powers.mean(axis=0) * 2 / (SAMPLE_RATE_HZ * (HANN**2).sum())
+    return density
 
 
 HANN = np.hanning(SPECTRUM_SAMPLES)
 
 
 def _slope(spectrum: Sound) -> float | None:
-    """Return the slope of the noise from 40 Hz to 12.5 kHz in dB an octave: a line through third-octave medians.
+    """Return the slope of the noise in dB an octave: a line through third octaves from 40 Hz to 12.9 kHz.
 
-    A median passes over the few bins that a tone fills.
+    Each is a median, which passes over the few bins that a tone fills.
     """
     hz = np.fft.rfftfreq(SPECTRUM_SAMPLES, 1 / SAMPLE_RATE_HZ)
     centres = 40.0 * 2 ** (np.arange(26) / 3)

@@ -1,8 +1,8 @@
 """Beds from nature and a slow pad, made of filtered noise, hashed drops and slow random movement.
 
-Each bed is a function of (programme, sample index) with no recording and no loop: every wave, drop and chord takes its
-shape from a hash of its own number. Arrays are (2, frames) float64; `start` is a multiple of BLOCK_SAMPLES. Beds come
-out near unit RMS; `levels.py` holds their measured loudness.
+Each bed is a function of (programme, sample index) with no recording and no loop: every wave, drop and chord
+takes its shape from a hash of its own number. Arrays are (2, frames) float64; `start` is a multiple of
+BLOCK_SAMPLES. Beds come out near unit RMS; `levels.py` holds their measured loudness.
 """
 
 import math
@@ -33,8 +33,8 @@ AIR = np.array([gentle_band(250.0, 500.0), low_pass(5000.0)])
 WIND_BANDS_HZ = (140.0, 240.0, 400.0, 680.0)
 WIND_BANDS = tuple(np.array([band_pass(hz, 1.6), low_pass(2400.0)]) for hz in WIND_BANDS_HZ)
 
-# Ratios to the carrier in just intonation, with the weights of partials 1-3. No partial comes within 15 % of the
-# carrier, so a beat of up to 30 Hz keeps the air around it free, to the ear and to the meter.
+# Ratios to the carrier in just intonation, with the weights of partials 1-3. No partial comes within 15 % of
+# the carrier, so a beat of up to 30 Hz keeps the air around it free, to the ear and to the meter.
 _CHORDS = (
     ((1 / 2, 1.0, 0.0, 0.10), (3 / 4, 0.8, 0.25, 0.06), (5 / 4, 0.5, 0.12, 0.0), (15 / 8, 0.28, 0.05, 0.0)),
     ((1 / 3, 1.0, 0.35, 0.0), (2 / 3, 0.8, 0.20, 0.08), (5 / 3, 0.4, 0.10, 0.0), (4 / 3, 0.45, 0.10, 0.0)),
@@ -46,14 +46,14 @@ CHORD_S = 17.0
 
 
 def rain(programme: Programme, start: int, frames: int) -> Sound:
-    """Return soft rain: a warm hush from 350 Hz up, falling above 2 kHz, with a fine grain and near drops on it."""
+    """Return soft rain: a warm hush from 350 Hz up that falls above 2 kHz, fine grain and near drops."""
     out = np.zeros((2, frames))
     _add_rain(out, programme.seed, start, 1.0)
     return out
 
 
 def ocean(programme: Programme, start: int, frames: int) -> Sound:
-    """Return two trains of waves, near and far: a low body, surf at the crest, foam that hisses away after it."""
+    """Return two trains of waves, near and far: a low body, surf at the crest, foam that hisses after it."""
     seed, out = programme.seed, np.zeros((2, frames))
     near, foam = _waves(seed, "near waves", start, frames, 10.7)
     far, _ = _waves(seed, "far waves", start, frames, 14.9)
@@ -92,7 +92,7 @@ def wind(programme: Programme, start: int, frames: int) -> Sound:
 
 
 def night(programme: Programme, start: int, frames: int) -> Sound:
-    """Return a warm night: still air below 500 Hz, and two far crickets near 3.6 and 4.2 kHz that come and go."""
+    """Return a warm night: still air, and two far crickets near 3.6 and 4.2 kHz that come and go."""
     seed, out = programme.seed, np.zeros((2, frames))
     noise.add_shaped(out, key(seed, "night floor"), start, WARMTH, _steady(frames), 3.0)
     noise.add_shaped(out, key(seed, "night air"), start, AIR, _steady(frames), 2.2)
@@ -114,7 +114,7 @@ def nature(programme: Programme, start: int, frames: int) -> Sound:
 
 
 def ambient(programme: Programme, start: int, frames: int) -> Sound:
-    """Return slow chords in tune with the carrier, each fading into the next over 17 s, over a breath of air."""
+    """Return slow chords in tune with the carrier, fading into each other over 17 s, and a breath of air."""
     seed = programme.seed
     level, voices = _chords(seed, start, frames)
     breath = np.stack(
@@ -158,8 +158,9 @@ def chord_number(seed: int, slot: int) -> int:
 def _waves(seed: int, name: str, start: int, frames: int, period_s: float) -> tuple[Sound, Sound]:
     """Return swell and foam of a train of waves, each (2, m + 1) within about 0..1.
 
-    A wave rises for less than half of its period and falls for more than one; foam follows a fifth of a period
-    later and fades more slowly. Waves come in at a slant: each reaches one ear up to 0.5 s before the other.
+    A wave rises for less than half of its period and falls for more than one; foam follows a fifth of a
+    period later and fades more slowly. Waves come in at a slant: each reaches one ear up to 0.5 s before the
+    other.
     """
     at_s = _control_s(start, frames)
     first, last = math.floor(at_s[0] / period_s) - 3, math.floor(at_s[-1] / period_s) + 1
@@ -212,7 +213,7 @@ def _noise(colour: Callable[[np.uint64, int, int], Sound]) -> Callable[[Programm
     return lambda programme, start, frames: colour(key(programme.seed, "noise"), start, frames)
 
 
-def _silence(programme: Programme, start: int, frames: int) -> Sound:  # noqa: ARG001 - the shape every bed has
+def _silence(programme: Programme, start: int, frames: int) -> Sound:  # noqa: ARG001 - as every bed
     return np.zeros((2, frames))
 
 

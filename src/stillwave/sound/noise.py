@@ -1,5 +1,7 @@
-"""Noise by absolute sample index: white is a hash of (key, index); colours are filters that start afresh at each
-block, far enough ahead of it to have forgotten their start.
+"""Noise by absolute sample index.
+
+White is a hash of (key, index); colours are filters that start afresh at each block, far enough ahead of it
+to have forgotten their start.
 
 All arrays are (2, frames) float64, left and right independent.
 """
@@ -15,10 +17,11 @@ from stillwave.sound.programme import SAMPLE_RATE_HZ
 
 Sound = NDArray[np.float64]
 
-# Every block starts at a multiple of this and every filter starts WARM_UP_SAMPLES before it, so what a sample is
-# never depends on where a slice begins. 0.74 s: short enough to start at once, long enough to dilute the warm-up.
+# Every block starts at a multiple of this and every filter starts WARM_UP_SAMPLES before it, so what a sample
+# is never depends on where a slice begins. 0.74 s: short enough to start at once, long enough to dilute the
+# warm-up.
 BLOCK_SAMPLES = 32_768
-# The slowest pole used (Kellet's 0.99886, 8 Hz) is down by 61 dB after this, and it carries a small part of the power.
+# The slowest pole used (Kellet's 0.99886, 8 Hz) is down by 61 dB after this, and carries little of the power.
 WARM_UP_SAMPLES = 6_144
 # Slow movements, none faster than half a second, are worked out every 23 ms and joined by straight lines.
 CONTROL_SAMPLES = 1_024
@@ -28,7 +31,7 @@ _WORD = 2**64
 
 @lru_cache(maxsize=1024)
 def key(seed: int, name: str) -> np.uint64:
-    """Return a 64-bit key of its own for each named source within one seed (FNV-1a of the name, then mixed)."""
+    """Return a 64-bit key of its own for each named source within one seed (FNV-1a, then mixed)."""
     value = 0xCBF29CE484222325
     for byte in name.encode():
         value = (value ^ byte) * 0x100000001B3 % _WORD
@@ -53,7 +56,7 @@ def pink(source: np.uint64, start: int, frames: int) -> Sound:
 
 
 def brown(source: np.uint64, start: int, frames: int) -> Sound:
-    """Return brown noise: -6 dB an octave above 40 Hz; below 20 Hz it falls away, where it only costs headroom."""
+    """Return brown noise: -6 dB an octave above 40 Hz; none below 20 Hz, where it only costs headroom."""
     return shaped(source, start, frames, BROWN)
 
 
@@ -79,7 +82,8 @@ def _warmed(source: np.uint64, start: int, frames: int, coefficients: Sound) -> 
 def drift(source: np.uint64, start: int, frames: int, period_s: float) -> Sound:
     """Return a slow wander within -1..1 at control points, (frames // CONTROL_SAMPLES + 1,).
 
-    One random value each `period_s`, joined by smoothstep; the hash of the value's number, so it never repeats.
+    One random value each `period_s`, joined by smoothstep; the hash of the value's number, so it never
+    repeats.
     """
     at = (start + CONTROL_SAMPLES * np.arange(frames // CONTROL_SAMPLES + 1)) / (period_s * SAMPLE_RATE_HZ)
     first = math.floor(at[0])
@@ -89,7 +93,8 @@ def drift(source: np.uint64, start: int, frames: int, period_s: float) -> Sound:
     u = at - np.floor(at)
     u = u * u * (3.0 - 2.0 * u)
     knots = values[0] / math.sqrt(3.0)
-    return knots[place] + (knots[place + 1] - knots[place]) * u
+    wander: Sound = knots[place] + (knots[place + 1] - knots[place]) * u
+    return wander
 
 
 def low_pass(corner_hz: float, q: float = math.sqrt(0.5)) -> list[float]:

@@ -3,6 +3,7 @@
 import hashlib
 import random
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import msgspec
 import numpy as np
@@ -26,12 +27,9 @@ def test_a_hundred_random_slices_of_twenty_minutes(programme):
         assert render.pcm24(plan, start, stop) == whole[start * 6 : stop * 6]
 
 
-@pytest.mark.parametrize("bed", BEDS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "bed"), [pair for pair in product(METHODS, BEDS) if set(pair) != {"none"}])
 def test_random_slices_of_every_method_and_bed(programme, method, bed):
-    if method == bed == "none":
-        pytest.skip("nothing to hear: `check` refuses it")
-    plan = programme(6.0, method=method, bed=bed)
+    plan = programme(3.0, method=method, bed=bed)
     whole = render.block(plan, 0, plan.total_samples)
     samples = render.samples24(plan, 0, plan.total_samples)
     draw = random.Random(f"{method}{bed}")

@@ -75,7 +75,7 @@ def test_isochronic_and_monaural_beats_may_reach_50_hz(programme):
     fast = (Segment(10.0, 200, 200, 40, 50),)
     for method in ("isochronic", "monaural"):
         check(programme(segments=fast, method=method))
-    with pytest.raises(ValueError, match="0.5 to 50"):
+    with pytest.raises(ValueError, match=r"0\.5 to 50"):
         check(programme(segments=(Segment(10.0, 200, 200, 40, 50.5),), method="isochronic"))
 
 

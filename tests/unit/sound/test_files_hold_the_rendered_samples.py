@@ -29,8 +29,8 @@ def test_ffprobe_and_sox_read_the_flac_as_44100_hz_24_bit_stereo(flac_file):
 
 
 def test_the_flac_decodes_to_the_rendered_samples(programme, flac_file):
-    decoded = heard("flac", "--decode", "--stdout", "--silent", "--force-raw-format", "--endian=little", "--sign=signed",
-                    str(flac_file))  # fmt: skip
+    raw = ("--force-raw-format", "--endian=little", "--sign=signed")
+    decoded = heard("flac", "--decode", "--stdout", "--silent", *raw, str(flac_file))
     plan = programme()
     assert decoded == render.pcm24(plan, 0, plan.total_samples)
 
