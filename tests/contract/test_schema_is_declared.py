@@ -187,7 +187,7 @@ def test_every_column_of_the_architecture_exists(database, table):
 
 
 def test_every_index_of_the_architecture_exists(database):
-    assert INDEXES <= {name for t in actual(database).values() for name in t["indexes"]}
+    assert {name for t in actual(database).values() for name in t["indexes"]} >= INDEXES
 
 
 @pytest.mark.parametrize("view", VIEWS)
