@@ -5,7 +5,7 @@ StillwaveError
 ├── NotSignedIn 401
 ├── Forbidden 403           ├── ConsentNeeded
 ├── NotFound 404            also for what belongs to someone else
-├── Conflict 409            ├── ScreeningNeeded  ├── NothingLeft
+├── Conflict 409            ├── ScreeningNeeded  ├── ConfirmNeeded  ├── NothingLeft
 ├── TooMany 429
 ├── Unavailable 503         the database is busy or away: try again
 ├── StorageFull 507
@@ -81,6 +81,12 @@ class ScreeningNeeded(Conflict):
     """The safety questions come before the first session."""
 
     title = "The safety questions come first"
+
+
+class ConfirmNeeded(Conflict):
+    """Something has to be read and confirmed first; `confirm` lists the sentences."""
+
+    title = "Please read and confirm first"
 
 
 class NothingLeft(Conflict):

@@ -57,7 +57,7 @@ class Queries:
         found: dict[str, str] = {}
         for path in (folder / "queries.sql", folder / f"queries.{engine}.sql"):
             if path.exists():
-                loaded = aiosql.from_path(path, driver)
+                loaded = aiosql.from_path(path, driver, mandatory_parameters=False)
                 found |= {name: getattr(loaded, name).sql for name in loaded.available_queries
                           if not name.endswith("_cursor")}
         return found

@@ -1,0 +1,311 @@
+"""What people do with their account; one function per intent, each inside a transaction of the caller."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
+
+from stillwave.accounts import passwords, store
+from stillwave.accounts.rules import (
+    CONSENTS,
+    RECOVERY_LASTS,
+    Credentials,
+    Preferences,
+    Role,
+    SignUp,
+    Tier,
+    check_password,
+    code_hash,
+    normal_email,
+    normal_phone,
+    recovery_code,
+)
+from stillwave.accounts.store import SQL, Consent, Login, People, User
+from stillwave.db.database import Database, Tx
+from stillwave.db.ids import uuid7
+from stillwave.errors import BadInput, ConsentNeeded, ConstraintBroken, Forbidden, NotFound, NotSignedIn
+from stillwave.web import gate
+
+BACKGROUNDS = {
+    "nature": "Nature", "rain": "Rain", "ocean": "Ocean", "ambient": "Ambient pads",
+    "white_noise": "White noise", "pink_noise": "Pink noise", "brown_noise": "Brown noise", "none": "Nothing",
+}  # fmt: skip
+
+
+def sign_up(database: Database, wish: SignUp, now: dt.datetime) -> str | None:
+    """The account exists, or the e-mail or phone was taken: the caller answers both alike.
+
+    Returns the e-mail to warn when somebody signs up with an address that has an account. The password
+    is hashed outside of the transaction, and in both cases, so that the time tells nothing.
+    """
+    email, phone = normal_email(wish.email), normal_phone(wish.phone)
+    check_password(wish.password, (email, email.partition("@")[0], phone, "stillwave"))
+    if not wish.consent_health_data:
+        raise ConsentNeeded("Please tick the box: Stillwave cannot work without storing how you feel.")
+    password_hash = passwords.hashed(wish.password)
+    try:
+        with database.write() as tx:
+            if store.taken(tx, email, phone):
+                return email if store.by_email(tx, email) else None
+            create(tx, email=email, phone=phone, password_hash=password_hash, now=now, consent=True)
+    except ConstraintBroken as error:
+        if error.name not in ("idx_users_email", "idx_users_phone"):
+            raise
+    return None
+
+
+def create(
+    tx: Tx, *, email: str, phone: str, password_hash: str, now: dt.datetime, consent: bool,
+    tier: Tier = "free", role: Role = "listener",
+) -> UUID:  # fmt: skip
+    """A new account with its key, default preferences and, if given, its health-data consent."""
+    user_id = uuid7(now)
+    tx.act_as(user_id)
+    store.insert(
+        tx, user_id, email=email, phone=phone, password_hash=password_hash, now=now, tier=tier, role=role
+    )
+    tx.run(SQL.insert_preferences, user_id=user_id, id=uuid7(now))
+    if consent:
+        store.give_consent(tx, user_id, uuid7(now), CONSENTS["health_data"], now)
+        store.give_consent(tx, user_id, uuid7(now), CONSENTS["adaptation"], now)
+    return user_id
+
+
+def sign_in(database: Database, who: Credentials, device: str, now: dt.datetime) -> str:
+    """A fresh login token. Raises NotSignedIn with one answer for every wrong pair."""
+    wrong = NotSignedIn("E-mail or password is not right.")
+    try:
+        email = normal_email(who.email)
+    except BadInput:
+        passwords.matches(None, who.password)
+        raise wrong from None
+    with database.read() as tx:
+        user = store.by_email(tx, email)
+    if not passwords.matches(user.password_hash if user else None, who.password) or user is None:
+        raise wrong
+    if user.account_status == "disabled":
+        raise NotSignedIn("This account is switched off. Please ask the operator.")
+    if user.account_status == "reset_required":
+        raise NotSignedIn("Please choose a new password first: use “Forgot your password?”.")
+    renewed = passwords.hashed(who.password) if passwords.outdated(user.password_hash) else None
+    with database.write(user.id) as tx:
+        if renewed:
+            tx.run(SQL.set_password, user_id=user.id, password_hash=renewed, now=now)
+        tx.run(SQL.delete_stale_logins, user_id=user.id, now=now, idle_since=now - gate.IDLE)
+        tx.run(SQL.set_last_login, user_id=user.id, now=now)
+        return open_login(tx, user.id, device, now)
+
+
+def open_login(tx: Tx, user_id: UUID, device: str, now: dt.datetime) -> str:
+    """A new login on this device; returns its token, which is not stored."""
+    token = gate.new_token(user_id)
+    tx.run(
+        SQL.insert_login, user_id=user_id, id=uuid7(now), token_hash=gate.token_hash(token),
+        device=device, now=now, expires_at=now + gate.ABSOLUTE,
+    )  # fmt: skip
+    return token
+
+
+def sign_out(tx: Tx, user_id: UUID, login_id: UUID) -> None:
+    """The login is gone; its token opens nothing. Raises NotFound when it is not the person's own."""
+    if not tx.run(SQL.delete_login, user_id=user_id, login_id=login_id):
+        raise NotFound("There is no such sign-in.")
+
+
+def sign_out_others(tx: Tx, user_id: UUID, keep: UUID) -> int:
+    """Every other login of the person is gone."""
+    return tx.run(SQL.delete_other_logins, user_id=user_id, keep=keep)
+
+
+def logins(tx: Tx, user_id: UUID, now: dt.datetime) -> list[Login]:
+    """The logins that still work, last used first."""
+    return tx.all(Login, SQL.logins_of, user_id=user_id, now=now, idle_since=now - gate.IDLE)
+
+
+def start_recovery(tx: Tx, email_text: str, now: dt.datetime) -> tuple[str, str] | None:
+    """A code that sets a new password within the hour: (e-mail, code); None when there is no account."""
+    try:
+        email = normal_email(email_text)
+    except BadInput:
+        return None
+    user = store.by_email(tx, email)
+    if user is None or user.account_status == "disabled":
+        return None
+    tx.act_as(user.id)
+    code = recovery_code(secrets.token_bytes(16))
+    tx.run(SQL.delete_recoveries, user_id=user.id)
+    tx.run(
+        SQL.insert_recovery, user_id=user.id, token_hash=code_hash(code), now=now, expires_at=now + RECOVERY_LASTS
+    )
+    return email, code
+
+
+def recover(database: Database, email_text: str, code: str, password: str, now: dt.datetime) -> None:
+    """The password is new and every login has ended. Raises BadInput for a wrong or used code."""
+    wrong = BadInput("code", "is not right, was used, or is older than an hour", "the code from the mail")
+    email = normal_email(email_text)
+    check_password(password, (email, email.partition("@")[0], "stillwave"))
+    password_hash = passwords.hashed(password)
+    with database.write() as tx:
+        user = store.by_email(tx, email)
+        if user is None:
+            raise wrong
+        tx.act_as(user.id)
+        if not tx.run(SQL.use_recovery, user_id=user.id, token_hash=code_hash(code), now=now):
+            raise wrong
+        tx.run(SQL.delete_recoveries, user_id=user.id)
+        _set_password(tx, user.id, password_hash, now)
+
+
+def change_password(
+    database: Database, user_id: UUID, current: str, password: str, device: str, now: dt.datetime
+) -> str:
+    """The password is new, every login has ended, and a new one (its token is returned) has begun."""
+    with database.read(user_id) as tx:
+        user = account(tx, user_id)
+        email = store.email_of(tx, user)
+    if not passwords.matches(user.password_hash, current):
+        raise BadInput("current_password", "is not right")
+    check_password(password, (email, email.partition("@")[0], "stillwave"))
+    password_hash = passwords.hashed(password)
+    with database.write(user_id) as tx:
+        _set_password(tx, user_id, password_hash, now)
+        return open_login(tx, user_id, device, now)
+
+
+def _set_password(tx: Tx, user_id: UUID, password_hash: str, now: dt.datetime) -> None:
+    tx.run(SQL.set_password, user_id=user_id, password_hash=password_hash, now=now)
+    tx.run(SQL.delete_all_logins, user_id=user_id)
+
+
+def confirm_password(database: Database, user_id: UUID, password: str) -> None:
+    """Raises BadInput unless this is the person's password; asked before acts that cannot be undone."""
+    with database.read(user_id) as tx:
+        stored = account(tx, user_id).password_hash
+    if not passwords.matches(stored, password):
+        raise BadInput("password", "is not right")
+
+
+def account(tx: Tx, user_id: UUID) -> User:
+    """The account. Raises NotFound."""
+    user = store.by_id(tx, user_id)
+    if user is None:
+        raise NotFound("There is no such account.")
+    return user
+
+
+def contact(tx: Tx, user_id: UUID) -> tuple[str, str]:
+    """E-mail and phone number, opened."""
+    user = account(tx, user_id)
+    return store.email_of(tx, user), store.phone_of(tx, user)
+
+
+def by_email(tx: Tx, email: str) -> User:
+    """The account with this e-mail. Raises NotFound."""
+    user = store.by_email(tx, normal_email(email))
+    if user is None:
+        raise NotFound("There is no account with this e-mail.")
+    return user
+
+
+def everyone(tx: Tx, most: int) -> list[tuple[User, str]]:
+    """The accounts with their opened e-mail, oldest first; for the operator's command line."""
+    return [(user, store.email_of(tx, user)) for user in tx.all(User, SQL.all_users, most=most)]
+
+
+def people(tx: Tx) -> People:
+    """How many people there are."""
+    found = tx.one(People, SQL.count_people)
+    return found or People(0, 0, 0)
+
+
+def add_phone(tx: Tx, user_id: UUID, phone_text: str, now: dt.datetime) -> None:
+    """The number is stored and the account is active. Raises BadInput when it cannot be used."""
+    try:
+        changed = store.set_phone(tx, user_id, normal_phone(phone_text), now)
+    except ConstraintBroken as error:
+        if error.name != "idx_users_phone":
+            raise
+        raise BadInput("phone", "cannot be used here", "another number") from None
+    if not changed:
+        raise Forbidden("This account already has a phone number.")
+
+
+def set_status(tx: Tx, user_id: UUID, status: str, now: dt.datetime) -> None:
+    """The status is set; anything but active ends every login."""
+    if not tx.run(SQL.set_status, user_id=user_id, account_status=status, now=now):
+        raise NotFound("There is no such account.")
+    if status != "active":
+        tx.run(SQL.delete_all_logins, user_id=user_id)
+
+
+def set_tier(tx: Tx, user_id: UUID, tier: Tier, now: dt.datetime) -> None:
+    """The subscription tier is set."""
+    tx.run(SQL.set_tier, user_id=user_id, subscription_tier=tier, now=now)
+
+
+def set_role(tx: Tx, user_id: UUID, role: Role, now: dt.datetime) -> None:
+    """The role is set; the old logins end, since their rights changed."""
+    tx.run(SQL.set_role, user_id=user_id, role=role, now=now)
+    tx.run(SQL.delete_all_logins, user_id=user_id)
+
+
+def restrict(tx: Tx, user_id: UUID, *, on: bool, now: dt.datetime) -> None:
+    """Processing is restricted (data is kept and shown, nothing is learned), or not any more."""
+    tx.run(SQL.set_restricted, user_id=user_id, restricted=on, now=now)
+
+
+def delete(tx: Tx, user_id: UUID) -> None:
+    """The account and every row that belongs to it are gone. Raises NotFound."""
+    if not tx.run(SQL.delete_user, user_id=user_id):
+        raise NotFound("There is no such account.")
+
+
+def consents(tx: Tx, user_id: UUID) -> list[Consent]:
+    """Every consent ever given, oldest first."""
+    return tx.all(Consent, SQL.consents_of, user_id=user_id)
+
+
+def set_consent(tx: Tx, user_id: UUID, purpose: str, *, give: bool, now: dt.datetime) -> None:
+    """The consent is given in its current wording, or withdrawn; both act at once."""
+    text = CONSENTS.get(purpose)
+    if text is None:
+        raise BadInput("purpose", "is not one that is asked for", sorted(CONSENTS))
+    if give:
+        store.give_consent(tx, user_id, uuid7(now), text, now)
+    else:
+        tx.run(SQL.withdraw_consent, user_id=user_id, purpose=purpose, now=now)
+
+
+def preferences(tx: Tx, user_id: UUID) -> Preferences:
+    """The person's preferences."""
+    return store.preferences(tx, user_id)
+
+
+def zone(tx: Tx, user_id: UUID) -> ZoneInfo:
+    """The person's time zone."""
+    return ZoneInfo(store.preferences(tx, user_id).time_zone)
+
+
+def known_background(name: str) -> str:
+    """The name itself. Raises BadInput when there is no such background."""
+    if name not in BACKGROUNDS:
+        raise BadInput("background", "is not a background we have", list(BACKGROUNDS))
+    return name
+
+
+def set_preferences(tx: Tx, user_id: UUID, wish: Preferences) -> Preferences:
+    """The preferences are stored. Raises BadInput naming what is allowed."""
+    if wish.background_sound_type not in BACKGROUNDS:
+        raise BadInput("background_sound_type", "is not a background we have", list(BACKGROUNDS))
+    if wish.time_zone not in available_timezones():
+        raise BadInput("time_zone", "is not a time zone", "a name such as Europe/Berlin")
+    tx.run(
+        SQL.set_preferences, user_id=user_id, voice_preference=wish.voice_preference,
+        background_sound_type=wish.background_sound_type, preferred_duration=wish.preferred_duration,
+        morning_routine_time=wish.morning_routine_time, evening_routine_time=wish.evening_routine_time,
+        time_zone=wish.time_zone,
+    )  # fmt: skip
+    return wish

@@ -1,0 +1,46 @@
+"""Argon2id (RFC 9106, second recommended set: t=3, m=64 MiB, p=4), a few at a time so that floods of
+sign-ins cannot take the memory."""
+
+from __future__ import annotations
+
+import threading
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from stillwave.errors import Unavailable
+
+_HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4, hash_len=32, type=Type.ID)
+_AT_ONCE = threading.BoundedSemaphore(2)
+_PATIENCE_S = 20
+# A hash that no password opens: unknown accounts cost the same time as known ones.
+_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$c3RpbGx3YXZlLW5vYm9keQ$Yf1vPqyqX2gLZsNfUPGZWjOeb3kC2o3MZ3q9vVJxV3E"
+
+
+def hashed(password: str) -> str:
+    """The PHC string of a password."""
+    with _turn():
+        return _HASHER.hash(password)
+
+
+def matches(stored: str | None, password: str) -> bool:
+    """True when the password opens the stored hash; with no hash the same time passes and it is False."""
+    with _turn():
+        try:
+            return _HASHER.verify(stored or _NOBODY, password) and stored is not None
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def outdated(stored: str) -> bool:
+    """True when the hash was made with weaker parameters and should be made anew at this sign-in."""
+    return _HASHER.check_needs_rehash(stored)
+
+
+class _turn:  # noqa: N801
+    def __enter__(self) -> None:
+        if not _AT_ONCE.acquire(timeout=_PATIENCE_S):
+            raise Unavailable("Many people are signing in right now. Please try again.")
+
+    def __exit__(self, *_: object) -> None:
+        _AT_ONCE.release()

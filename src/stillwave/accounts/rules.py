@@ -1,0 +1,152 @@
+"""What an account may hold: addresses, passwords, consents, codes. Pure: no clock, chance or database."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+from typing import Annotated, Final, Literal
+
+import msgspec
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from stillwave.errors import BadInput
+
+Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
+Phone = Annotated[str, msgspec.Meta(min_length=4, max_length=40)]
+Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+Purpose = Literal["health_data", "adaptation", "reminders"]
+Voice = Literal["male", "female", "neutral", "none"]
+Tier = Literal["free", "premium"]
+Role = Literal["listener", "operator"]
+
+SHORTEST_PASSWORD: Final = 12
+# zxcvbn's time grows with the square of the length; the first 72 characters decide
+_ZXCVBN_READS: Final = 72
+_CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
+CODE_LENGTH: Final = 16
+RECOVERY_LASTS: Final = dt.timedelta(hours=1)
+# "+999" is not assigned to any country: it marks an account that came without a phone number
+PLACEHOLDER_PREFIX: Final = "+999"
+
+
+class ConsentText(msgspec.Struct, frozen=True):
+    """What a person agrees to for one purpose; a changed text gets the next version."""
+
+    purpose: Purpose
+    version: int
+    label: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """The digest kept with the consent, so that the exact wording can be shown later."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+CONSENTS: Final[dict[str, ConsentText]] = {
+    consent.purpose: consent
+    for consent in (
+        ConsentText(
+            "health_data", 1, "Store how I feel",
+            "I agree that this Stillwave stores what I tell it about my health: my safety answers, how I "
+            "feel, my ratings and my diary. It is used to plan my sessions and for nothing else. I can "
+            "withdraw this at any time on the privacy page.",
+        ),
+        ConsentText(
+            "adaptation", 1, "Learn from my ratings",
+            "I agree that my ratings change how my next sessions are planned. I can switch this off at any time.",
+        ),
+        ConsentText(
+            "reminders", 1, "Remind me",
+            "I agree to get reminders at the times I choose.",
+        ),
+    )
+}  # fmt: skip
+
+
+class SignUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A new account. `consent_health_data` is given by a tick, never assumed."""
+
+    email: Email
+    phone: Phone
+    password: Password
+    consent_health_data: bool = False
+
+
+class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """E-mail and password."""
+
+    email: Email
+    password: Password
+
+
+class Preferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a person likes their sessions; times are local in `time_zone`."""
+
+    voice_preference: Voice = "none"
+    background_sound_type: Annotated[str, msgspec.Meta(max_length=50)] = "nature"
+    preferred_duration: Annotated[int, msgspec.Meta(ge=5, le=120)] = 20
+    morning_routine_time: dt.time | None = None
+    evening_routine_time: dt.time | None = None
+    time_zone: Annotated[str, msgspec.Meta(max_length=64)] = "UTC"
+
+
+def normal_email(text: str) -> str:
+    """The one written form of an e-mail address (NFC, lower case). Raises BadInput."""
+    try:
+        found = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=True)
+    except EmailNotValidError:
+        raise BadInput("email", "is not an e-mail address", "something like name@example.org") from None
+    return found.normalized.lower()
+
+
+def normal_phone(text: str) -> str:
+    """The number as E.164, such as +442079460000. Raises BadInput."""
+    allowed = "an international number starting with +, such as +44 20 7946 0000"
+    try:
+        found = phonenumbers.parse(text.strip(), None)
+    except phonenumbers.NumberParseException:
+        raise BadInput("phone", "is not a phone number with its country code", allowed) from None
+    if not phonenumbers.is_possible_number(found):
+        raise BadInput("phone", "is not a possible phone number", allowed)
+    return phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
+
+
+def check_password(password: str, own: tuple[str, ...]) -> None:
+    """Raises BadInput for a password that is short or easily guessed; `own` words count as guessable."""
+    from zxcvbn import zxcvbn  # its word lists take 30 MB; only a new password needs them
+
+    if len(password) < SHORTEST_PASSWORD:
+        raise BadInput(
+            "password", f"is too short: use at least {SHORTEST_PASSWORD} characters; a few words are fine"
+        )
+    found = zxcvbn(password[:_ZXCVBN_READS], user_inputs=[word for word in own if word], max_length=_ZXCVBN_READS)
+    if found["score"] < 3:  # noqa: PLR2004  below 10^8 guesses, zxcvbn's "safely unguessable"
+        raise BadInput("password", "is easily guessed: try three or four unrelated words")
+
+
+def recovery_code(chance: bytes) -> str:
+    """A code for one recovery, four groups of four letters (78 bits from 16 bytes of chance)."""
+    letters = "".join(_CODE_ALPHABET[byte % len(_CODE_ALPHABET)] for byte in chance[:CODE_LENGTH])
+    return "-".join(letters[i : i + 4] for i in range(0, CODE_LENGTH, 4))
+
+
+def code_hash(code: str) -> str:
+    """The stored digest of a code as a person may type it: any case, with or without dashes."""
+    return hashlib.sha256(re.sub(r"[^A-Z0-9]", "", code.upper()).encode()).hexdigest()
+
+
+def device_name(user_agent: str) -> str:
+    """A few words for the list of logins, such as "Firefox on Android"; no version, no fingerprint."""
+    browsers = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrom", "Chrome"), ("Safari", "Safari"))
+    systems = (
+        ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"),
+        ("Mac OS", "Mac"), ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+    )  # fmt: skip
+    browser = next((name for mark, name in browsers if mark in user_agent), None)
+    system = next((name for mark, name in systems if mark in user_agent), None)
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or system or "A program"

@@ -1,0 +1,124 @@
+"""Rows of users, logins, recoveries, consents and preferences; e-mail and phone are sealed here."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from stillwave.accounts.rules import ConsentText, Preferences
+from stillwave.db.database import Queries, Tx
+
+SQL = Queries(Path(__file__).parent)
+
+
+class User(msgspec.Struct, frozen=True):
+    """A row of users; `email` and `phone_number` are still sealed."""
+
+    id: UUID
+    email: str
+    phone_number: str
+    password_hash: str
+    account_status: str
+    subscription_tier: str
+    role: str
+    created_at: dt.datetime
+    last_login: dt.datetime | None
+
+
+class Login(msgspec.Struct, frozen=True):
+    """A device that is signed in."""
+
+    id: UUID
+    device: str
+    created_at: dt.datetime
+    last_seen_at: dt.datetime
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """One consent, given and perhaps withdrawn."""
+
+    purpose: str
+    version: int
+    given_at: dt.datetime
+    withdrawn_at: dt.datetime | None
+
+
+class People(msgspec.Struct, frozen=True):
+    """How many people there are."""
+
+    total: int
+    active: int
+    premium: int
+
+
+def taken(tx: Tx, email: str, phone: str) -> bool:
+    """True when an account with this e-mail or phone number exists."""
+    return bool(
+        tx.value(
+            SQL.taken,
+            email_index=tx.vault.blind_index("users.email", email),
+            phone_index=tx.vault.blind_index("users.phone_number", phone),
+        )
+    )
+
+
+def insert(
+    tx: Tx, user_id: UUID, *, email: str, phone: str, password_hash: str, now: dt.datetime,
+    status: str = "active", tier: str = "free", role: str = "listener",
+) -> None:  # fmt: skip
+    """The account exists, with its contact sealed. Raises ConstraintBroken when one is taken."""
+    tx.vault.keys.create(user_id)
+    tx.run(
+        SQL.insert_user, id=user_id, now=now, password_hash=password_hash,
+        email=tx.vault.seal(user_id, "users.email", user_id, email),
+        email_index=tx.vault.blind_index("users.email", email),
+        phone_number=tx.vault.seal(user_id, "users.phone_number", user_id, phone),
+        phone_index=tx.vault.blind_index("users.phone_number", phone),
+        account_status=status, subscription_tier=tier, role=role,
+    )  # fmt: skip
+
+
+def by_email(tx: Tx, email: str) -> User | None:
+    """The account with this (normal) e-mail."""
+    return tx.one(User, SQL.user_by_email, email_index=tx.vault.blind_index("users.email", email))
+
+
+def by_id(tx: Tx, user_id: UUID) -> User | None:
+    """The account with this id."""
+    return tx.one(User, SQL.user_by_id, user_id=user_id)
+
+
+def email_of(tx: Tx, user: User) -> str:
+    """The e-mail address, opened."""
+    return tx.vault.open(user.id, "users.email", user.id, user.email)
+
+
+def phone_of(tx: Tx, user: User) -> str:
+    """The phone number, opened."""
+    return tx.vault.open(user.id, "users.phone_number", user.id, user.phone_number)
+
+
+def set_phone(tx: Tx, user_id: UUID, phone: str, now: dt.datetime) -> int:
+    """The placeholder number is replaced and the account is active."""
+    return tx.run(
+        SQL.set_phone, user_id=user_id, now=now,
+        phone_number=tx.vault.seal(user_id, "users.phone_number", user_id, phone),
+        phone_index=tx.vault.blind_index("users.phone_number", phone),
+    )  # fmt: skip
+
+
+def give_consent(tx: Tx, user_id: UUID, consent_id: UUID, text: ConsentText, now: dt.datetime) -> None:
+    """The consent is on record with the digest of its wording; an older one of its purpose ends."""
+    tx.run(SQL.withdraw_consent, user_id=user_id, purpose=text.purpose, now=now)
+    tx.run(
+        SQL.insert_consent, user_id=user_id, id=consent_id, purpose=text.purpose,
+        version=text.version, text_sha256=text.sha256, now=now,
+    )  # fmt: skip
+
+
+def preferences(tx: Tx, user_id: UUID) -> Preferences:
+    """The person's preferences; the defaults when there is no row."""
+    return tx.one(Preferences, SQL.preferences_of, user_id=user_id) or Preferences()

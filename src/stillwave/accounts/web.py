@@ -1,0 +1,419 @@
+"""Sign-up, sign-in, recovery, preferences and logins, as pages and under /api/v1."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import cache
+from typing import Annotated, Any
+from uuid import UUID
+from zoneinfo import available_timezones
+
+import msgspec
+from litestar import Request, Response
+
+from stillwave.accounts import actions
+from stillwave.accounts.actions import BACKGROUNDS
+from stillwave.accounts.rules import CONSENTS, Credentials, Email, Password, Preferences, SignUp, device_name
+from stillwave.accounts.store import Consent, Login
+from stillwave.errors import StillwaveError
+from stillwave.web import gate, pages
+from stillwave.web.input import FORM, read_form
+from stillwave.web.kit import address_of, kit_of
+from stillwave.web.routes import api_delete, api_get, api_post, api_put, page_get, page_post
+
+Form = Annotated[dict[str, Any], FORM]
+Ask = Request[Any, Any, Any]
+
+VOICES = {"none": "No voice", "female": "Female", "male": "Male", "neutral": "Neutral"}
+_ACCEPTED = "If this e-mail and phone number are new here, your account is ready. Please sign in."
+_MAILED = "If there is an account with this e-mail, a code is on its way to it."
+
+
+class Accepted(msgspec.Struct):
+    """The same answer whether or not an account exists."""
+
+    detail: str
+
+
+class Opened(msgspec.Struct):
+    """A login; send the token as `Authorization: Bearer`."""
+
+    token: str
+    expires_at: dt.datetime
+
+
+class Person(msgspec.Struct):
+    """Who is signed in."""
+
+    id: UUID
+    email: str
+    phone: str
+    role: str
+    account_status: str
+    subscription_tier: str
+    processing_restricted: bool
+    needs: str | None
+
+
+class RecoveryStart(msgspec.Struct, forbid_unknown_fields=True):
+    """The address to send a code to."""
+
+    email: Email
+
+
+class Recovery(msgspec.Struct, forbid_unknown_fields=True):
+    """The code from the mail and the new password."""
+
+    email: Email
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    password: Password
+
+
+class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
+    """The password now and the new one."""
+
+    current_password: Password
+    password: Password
+
+
+class ConsentChoice(msgspec.Struct, forbid_unknown_fields=True):
+    """Give or withdraw."""
+
+    give: bool
+
+
+# --- intents shared by page and API -------------------------------------------------------------
+
+
+def _sign_up(request: Ask, wish: SignUp) -> None:
+    kit = kit_of(request)
+    kit.limits.count("sign_up_address", address_of(request))
+    warn = actions.sign_up(kit.database, wish, kit.clock())
+    if warn:
+        kit.mail.send(
+            warn, "You already have a Stillwave account",
+            "Somebody, perhaps you, tried to sign up with this address. You already have an account: "
+            f"sign in at {kit.settings.base_url}/sign-in, or choose a new password at "
+            f"{kit.settings.base_url}/recover. If it was not you, nothing needs to be done.",
+        )  # fmt: skip
+
+
+def _sign_in(request: Ask, who: Credentials) -> str:
+    kit = kit_of(request)
+    kit.limits.count("sign_in_address", address_of(request))
+    kit.limits.count("sign_in_all", "all")
+    kit.limits.count("sign_in_account", who.email.strip().lower())
+    return actions.sign_in(
+        kit.database, who, device_name(request.headers.get("user-agent", "")), kit.clock()
+    )
+
+
+def _start_recovery(request: Ask, email: str) -> None:
+    kit = kit_of(request)
+    kit.limits.count("recover_address", address_of(request))
+    kit.limits.count("recover_account", email.strip().lower())
+    with kit.database.write() as tx:
+        started = actions.start_recovery(tx, email, kit.clock())
+    if started:
+        address, code = started
+        kit.mail.send(address, "Your new Stillwave password", recovery_mail(kit.settings.base_url, code))
+
+
+def recovery_mail(base_url: str, code: str) -> str:
+    """The words of the recovery mail; the code is in the fragment, which browsers never send."""
+    return (
+        "Somebody, perhaps you, asked to choose a new password for Stillwave.\n\n"
+        f"Your code: {code}\n\nOpen {base_url}/reset#code={code} within the hour.\n\n"
+        "If it was not you, nothing needs to be done: your password stays as it is.\n"
+    )
+
+
+def _recover(request: Ask, wish: Recovery) -> None:
+    kit = kit_of(request)
+    kit.limits.count("reset_address", address_of(request))
+    kit.limits.count("reset_account", wish.email.strip().lower())
+    actions.recover(kit.database, wish.email, wish.code, wish.password, kit.clock())
+
+
+def _change_password(request: Ask, wish: PasswordChange) -> str:
+    kit = kit_of(request)
+    with gate.read(request) as (_tx, me):
+        pass
+    kit.limits.count("password_account", str(me.user_id))
+    device = device_name(request.headers.get("user-agent", ""))
+    return actions.change_password(
+        kit.database, me.user_id, wish.current_password, wish.password, device, kit.clock()
+    )
+
+
+# --- API ----------------------------------------------------------------------------------------
+
+
+@api_post("/api/v1/accounts", status_code=202, tags=["account"])
+def create_account(request: Ask, data: SignUp) -> Accepted:
+    """Sign up. The answer is the same whether or not the e-mail or phone number was taken."""
+    _sign_up(request, data)
+    return Accepted(_ACCEPTED)
+
+
+@api_post("/api/v1/logins", tags=["account"])
+def create_login(request: Ask, data: Credentials) -> Opened:
+    """Sign in; the token is shown once."""
+    token = _sign_in(request, data)
+    return Opened(token, kit_of(request).clock() + gate.ABSOLUTE)
+
+
+@api_get("/api/v1/logins", tags=["account"])
+def list_logins(request: Ask) -> list[Login]:
+    """The devices that are signed in."""
+    with gate.read(request) as (tx, me):
+        return actions.logins(tx, me.user_id, kit_of(request).clock())
+
+
+@api_delete("/api/v1/logins/{login_id:uuid}", tags=["account"])
+def delete_login(request: Ask, login_id: UUID) -> None:
+    """End one login."""
+    with gate.write(request) as (tx, me):
+        actions.sign_out(tx, me.user_id, login_id)
+
+
+@api_delete("/api/v1/logins/current", tags=["account"])
+def delete_current_login(request: Ask) -> None:
+    """Sign out."""
+    with gate.write(request) as (tx, me):
+        actions.sign_out(tx, me.user_id, me.login_id)
+
+
+@api_get("/api/v1/me", tags=["account"])
+def read_me(request: Ask) -> Person:
+    """Who is signed in, and what is missing before the first session (`needs`)."""
+    with gate.read(request) as (tx, me):
+        email, phone = actions.contact(tx, me.user_id)
+        return Person(
+            me.user_id, email, phone, me.role, me.account_status, me.subscription_tier,
+            me.processing_restricted, me.needs,
+        )  # fmt: skip
+
+
+@api_post("/api/v1/password", status_code=200, tags=["account"])
+def change_password(request: Ask, data: PasswordChange) -> Opened:
+    """Change the password: every login ends and a new one begins."""
+    token = _change_password(request, data)
+    return Opened(token, kit_of(request).clock() + gate.ABSOLUTE)
+
+
+@api_post("/api/v1/recoveries", status_code=202, tags=["account"])
+def start_recovery(request: Ask, data: RecoveryStart) -> Accepted:
+    """Ask for a recovery code by mail. The answer is the same whether or not the account exists."""
+    _start_recovery(request, data.email)
+    return Accepted(_MAILED)
+
+
+@api_post("/api/v1/recoveries/complete", status_code=204, tags=["account"])
+def complete_recovery(request: Ask, data: Recovery) -> None:
+    """Set a new password with the code; every login ends."""
+    _recover(request, data)
+
+
+@api_get("/api/v1/preferences", tags=["account"])
+def read_preferences(request: Ask) -> Preferences:
+    """How the person likes their sessions."""
+    with gate.read(request) as (tx, me):
+        return actions.preferences(tx, me.user_id)
+
+
+@api_put("/api/v1/preferences", tags=["account"])
+def replace_preferences(request: Ask, data: Preferences) -> Preferences:
+    """Replace the preferences."""
+    with gate.write(request) as (tx, me):
+        return actions.set_preferences(tx, me.user_id, data)
+
+
+@api_get("/api/v1/consents", tags=["account"])
+def read_consents(request: Ask) -> list[Consent]:
+    """Every consent given, with its wording's version, and when it was withdrawn."""
+    with gate.read(request) as (tx, me):
+        return actions.consents(tx, me.user_id)
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+
+def _sign_up_page() -> dict[str, object]:
+    return {"consent_text": CONSENTS["health_data"].text}
+
+
+@page_get("/sign-up")
+def sign_up_page(request: Ask) -> Response[str]:
+    """The sign-up form."""
+    return pages.page(request, "accounts/sign_up.html", errors={}, values={}, **_sign_up_page())
+
+
+@page_post("/sign-up")
+def sign_up(request: Ask, data: Form) -> Response[Any]:
+    """Sign up by form."""
+    try:
+        wish = read_form({**data, "consent_health_data": bool(data.get("consent_health_data"))}, SignUp)
+        _sign_up(request, wish)
+    except StillwaveError as error:
+        return pages.form_again(request, "accounts/sign_up.html", data, error, **_sign_up_page())
+    return pages.see_other("/sign-in", notice=_ACCEPTED)
+
+
+@page_get("/sign-in")
+def sign_in_page(request: Ask) -> Response[str]:
+    """The sign-in form."""
+    return pages.page(request, "accounts/sign_in.html", errors={}, values={})
+
+
+@page_post("/sign-in")
+def sign_in(request: Ask, data: Form) -> Response[Any]:
+    """Sign in by form."""
+    try:
+        token = _sign_in(request, read_form(data, Credentials))
+    except StillwaveError as error:
+        return pages.form_again(request, "accounts/sign_in.html", data, error)
+    return pages.see_other("/", cookies=[gate.login_cookie(kit_of(request).settings, token)])
+
+
+@page_post("/sign-out")
+def sign_out(request: Ask) -> Response[Any]:
+    """Sign out; the browser forgets what it kept."""
+    with gate.write(request) as (tx, me):
+        actions.sign_out(tx, me.user_id, me.login_id)
+    answer = pages.see_other(
+        "/", notice="You are signed out.", cookies=[gate.login_cookie(kit_of(request).settings, None)]
+    )
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return answer
+
+
+@page_get("/recover")
+def recover_page(request: Ask) -> Response[str]:
+    """The form that asks for a code."""
+    return pages.page(request, "accounts/recover.html", errors={}, values={})
+
+
+@page_post("/recover")
+def recover(request: Ask, data: Form) -> Response[Any]:
+    """Ask for a code by form."""
+    try:
+        _start_recovery(request, read_form(data, RecoveryStart).email)
+    except StillwaveError as error:
+        return pages.form_again(request, "accounts/recover.html", data, error)
+    return pages.see_other("/reset", notice=_MAILED)
+
+
+@page_get("/reset")
+def reset_page(request: Ask) -> Response[str]:
+    """The form that takes the code and the new password."""
+    return pages.page(request, "accounts/reset.html", errors={}, values={})
+
+
+@page_post("/reset")
+def reset(request: Ask, data: Form) -> Response[Any]:
+    """Set a new password by form."""
+    try:
+        _recover(request, read_form(data, Recovery))
+    except StillwaveError as error:
+        return pages.form_again(request, "accounts/reset.html", data, error)
+    return pages.see_other("/sign-in", notice="Your password is new. Please sign in.")
+
+
+class _Phone(msgspec.Struct):
+    phone: Annotated[str, msgspec.Meta(max_length=40)]
+
+
+@page_get("/phone")
+def phone_page(request: Ask) -> Response[str]:
+    """Asks for a phone number where the account came without one."""
+    with gate.read(request) as (_tx, me):
+        pass
+    return pages.page(request, "accounts/phone.html", me=me, errors={}, values={})
+
+
+@page_post("/phone")
+def phone(request: Ask, data: Form) -> Response[Any]:
+    """Store the phone number."""
+    try:
+        with gate.write(request) as (tx, me):
+            actions.add_phone(tx, me.user_id, read_form(data, _Phone).phone, kit_of(request).clock())
+    except StillwaveError as error:
+        return pages.form_again(request, "accounts/phone.html", data, error)
+    return pages.see_other("/", notice="Thank you. Your phone number is stored.")
+
+
+@cache
+def _zones() -> list[str]:
+    return sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC")
+
+
+def _preferences_page() -> dict[str, object]:
+    return {
+        "voices": [{"key": key, "label": label} for key, label in VOICES.items()],
+        "backgrounds": [{"key": key, "label": label} for key, label in BACKGROUNDS.items()],
+        "zones": _zones(),
+    }
+
+
+@page_get("/preferences")
+def preferences_page(request: Ask) -> Response[str]:
+    """The preferences form."""
+    with gate.read(request) as (tx, me):
+        now = actions.preferences(tx, me.user_id)
+    values = {name: str(value) for name, value in msgspec.to_builtins(now).items() if value is not None}
+    for name in ("morning_routine_time", "evening_routine_time"):
+        values[name] = values.get(name, "")[:5]
+    return pages.page(request, "accounts/preferences.html", me=me, errors={}, values=values, **_preferences_page())
+
+
+@page_post("/preferences")
+def set_preferences(request: Ask, data: Form) -> Response[Any]:
+    """Store the preferences."""
+    fields = dict(data)
+    for name in ("morning_routine_time", "evening_routine_time"):
+        if len(str(fields.get(name, ""))) == len("07:30"):
+            fields[name] = f"{fields[name]}:00"
+    try:
+        with gate.write(request) as (tx, me):
+            actions.set_preferences(tx, me.user_id, read_form(fields, Preferences))
+    except StillwaveError as error:
+        return pages.form_again(request, "accounts/preferences.html", data, error, **_preferences_page())
+    return pages.see_other("/preferences", notice="Your preferences are stored.")
+
+
+@page_post("/logins/{login_id:uuid}/revoke")
+def revoke_login(request: Ask, login_id: UUID) -> Response[Any]:
+    """End one login from the privacy page."""
+    with gate.write(request) as (tx, me):
+        actions.sign_out(tx, me.user_id, login_id)
+    return pages.see_other("/privacy", notice="That device is signed out.")
+
+
+@page_post("/logins/revoke-others")
+def revoke_other_logins(request: Ask) -> Response[Any]:
+    """End every other login."""
+    with gate.write(request) as (tx, me):
+        count = actions.sign_out_others(tx, me.user_id, me.login_id)
+    return pages.see_other("/privacy", notice=f"{count} other devices are signed out.")
+
+
+@page_post("/password")
+def password(request: Ask, data: Form) -> Response[Any]:
+    """Change the password from the privacy page."""
+    try:
+        token = _change_password(request, read_form(data, PasswordChange))
+    except StillwaveError as error:
+        return pages.see_other("/privacy", notice=error.detail.replace("_", " "))
+    return pages.see_other(
+        "/privacy", notice="Your password is new; other devices are signed out.",
+        cookies=[gate.login_cookie(kit_of(request).settings, token)],
+    )  # fmt: skip
+
+
+HANDLERS = [
+    create_account, create_login, list_logins, delete_login, delete_current_login, read_me, change_password,
+    start_recovery, complete_recovery, read_preferences, replace_preferences, read_consents,
+    sign_up_page, sign_up, sign_in_page, sign_in, sign_out, recover_page, recover, reset_page, reset,
+    phone_page, phone, preferences_page, set_preferences, revoke_login, revoke_other_logins, password,
+]  # fmt: skip

@@ -1,0 +1,112 @@
+"""The web application: every feature's handlers, the kit they share, the headers every answer carries."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Request, Response, get
+from litestar.config.compression import CompressionConfig
+from litestar.datastructures import State
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.static_files import create_static_files_router
+from litestar.types import Message, Scope
+
+from stillwave import __version__
+from stillwave.accounts import web as accounts
+from stillwave.feedback import web as feedback
+from stillwave.operator import actions as operator_actions
+from stillwave.operator import web as operator
+from stillwave.privacy import web as privacy
+from stillwave.profiles import web as profiles
+from stillwave.progress import web as progress
+from stillwave.sessions import audio
+from stillwave.sessions import web as sessions
+from stillwave.web import gate, input, once, pages, problem
+from stillwave.web.kit import Kit
+
+_POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
+    "img-src 'self' data:"
+)
+_HEADERS = {
+    b"content-security-policy": _POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"permissions-policy": b"camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+}
+_BODY_MOST_BYTES = 64 * 1024
+
+
+async def _before(request: Request[Any, Any, Any]) -> None:
+    gate.refuse_foreign(request)
+    await once.remember_body(request)
+    await input.check_json(request)
+
+
+async def _add_headers(message: Message, scope: Scope) -> None:
+    if message["type"] != "http.response.start":
+        return
+    headers = list(message.get("headers", []))
+    present = {name.lower() for name, _ in headers}
+    headers += [(name, value) for name, value in _HEADERS.items() if name not in present]
+    if b"cache-control" not in present:
+        headers.append((b"cache-control", b"no-store"))
+    if scope["app"].state.kit.settings.secure_cookies:
+        headers.append((b"strict-transport-security", b"max-age=31536000"))
+    message["headers"] = headers
+
+
+@get("/health", include_in_schema=False, sync_to_thread=True)
+def health(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
+    """200 while the database answers."""
+    kit: Kit = request.app.state.kit
+    with kit.database.read() as tx:
+        operator_actions.ping(tx)
+    return Response({"status": "ok", "version": __version__})
+
+
+def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
+    """The application over an open kit; it closes the kit when it ends."""
+    files = audio.SoundFiles(kit.settings, kit.database)
+
+    @asynccontextmanager
+    async def running(_app: Litestar) -> AsyncIterator[None]:
+        files.sweep()
+        if warm:
+            threading.Thread(target=audio.warm_up, name="warm-up", daemon=True).start()
+        try:
+            yield
+        finally:
+            files.close()
+            kit.mail.close()
+            kit.database.close()
+            kit.database.vault.keys.close()
+
+    return Litestar(
+        route_handlers=[
+            *accounts.HANDLERS, *profiles.HANDLERS, *sessions.HANDLERS, *feedback.HANDLERS, *progress.HANDLERS,
+            *privacy.HANDLERS, *operator.HANDLERS, health,
+            create_static_files_router(path="/static", directories=[pages.STATIC], cache_control=pages.FOREVER),
+        ],
+        state=State({"kit": kit, "files": files}),
+        before_request=_before,
+        before_send=[_add_headers],
+        exception_handlers={Exception: problem.refuse},
+        request_max_body_size=_BODY_MOST_BYTES,
+        lifespan=[running],
+        compression_config=CompressionConfig(backend="gzip", exclude=[r"audio\.(wav|flac)"]),
+        openapi_config=OpenAPIConfig(
+            title="Stillwave",
+            version=__version__,
+            path="/api/v1/schema",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            description="Plan, hear and rate listening sessions. Not a medical device.",
+        ),
+        logging_config=None,
+    )  # fmt: skip

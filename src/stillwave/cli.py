@@ -1,0 +1,371 @@
+"""`stillwave`: serve, render, demo, db, user, doctor, version.
+
+Exit status: 0 done, 1 failed or refused, 2 wrong use, 69 the database is out of reach or busy,
+73 the disk is full or cannot be written, 78 a setting or key must be put right first.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stillwave import __version__, errors, log
+from stillwave.settings import Settings, load
+
+if TYPE_CHECKING:
+    from stillwave.db.database import PostgresDatabase, SqliteDatabase
+
+app = typer.Typer(
+    help="Listening sessions that learn which settings you rate best.",
+    no_args_is_help=False, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+db_app = typer.Typer(help="The database.", no_args_is_help=True)
+user_app = typer.Typer(help="Accounts.", no_args_is_help=True)
+app.add_typer(db_app, name="db")
+app.add_typer(user_app, name="user")
+
+_EXIT = {errors.CannotStart: 78, errors.StorageFull: 73, errors.Unavailable: 69}
+
+
+def main() -> None:
+    """The program's door: refusals become one clear line and an exit status."""
+    try:
+        app()
+    except errors.StillwaveError as error:
+        _say(f"[bold red]{error.title}.[/] {error.detail}", err=True)
+        for name in ("errors", "possible"):
+            for line in error.extra.get(name, []) if isinstance(error.extra.get(name), list) else []:  # type: ignore[union-attr]
+                _say(f"  {_line(line)}", err=True)
+        sys.exit(next((code for kind, code in _EXIT.items() if isinstance(error, kind)), 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _line(entry: object) -> str:
+    if isinstance(entry, dict):
+        allowed = entry.get("allowed")
+        return f"{entry.get('field')}: {entry.get('problem')}" + (f" (allowed: {allowed})" if allowed else "")
+    return str(entry)
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    from rich.console import Console
+
+    Console(stderr=err, highlight=False, soft_wrap=True).print(text)
+
+
+@contextmanager
+def _open(*, migrate: bool = True) -> Iterator[tuple[Settings, SqliteDatabase | PostgresDatabase]]:
+    """Settings and the open database, its schema current: embedded ones are brought up to date here."""
+    from stillwave.db import database, migrate as migrations
+
+    settings = load(os.environ)
+    opened = database.open_database(settings)
+    try:
+        if migrate:
+            state = migrations.check(opened)
+            if state != "empty":
+                migrations.require_key(opened)
+            if state != "current":
+                if opened.engine == "postgres":
+                    raise errors.CannotStart(
+                        f"The schema in PostgreSQL is {state}. Run: stillwave db "
+                        f"{'init' if state == 'empty' else 'migrate'}"
+                    )
+                migrations.upgrade(opened)
+        yield settings, opened
+    finally:
+        opened.close()
+        opened.vault.keys.close()
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,  # noqa: FBT002
+) -> None:
+    """Without a command: serve."""
+    if version:
+        print(__version__)  # noqa: T201
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        serve()
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
+) -> None:
+    """Serve the pages and the API (by default on http://127.0.0.1:8000)."""
+    for name, value in (("HOST", host), ("PORT", port)):
+        if value is not None:
+            os.environ[f"STILLWAVE_{name}"] = str(value)
+    _serve()
+
+
+def _serve(*, after: str | None = None) -> None:
+    import socket
+
+    import uvicorn
+
+    from stillwave.app import create_app
+    from stillwave.web.kit import Kit
+    from stillwave.web.limits import RateLimits
+    from stillwave.web.mail import Mailer
+
+    log.set_up()
+    with _open() as (settings, database):
+        try:
+            listening = socket.create_server((settings.host, settings.port), backlog=512)
+        except OSError as error:
+            raise errors.CannotStart(
+                f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+                "Is another server running there? Choose another with --port."
+            ) from error
+        kit = Kit(settings=settings, database=database, limits=RateLimits(), mail=Mailer(settings))
+        _say(f"Stillwave is at [bold]{settings.base_url}[/]  (Ctrl+C ends it)")
+        _say(f"[dim]Data: {settings.data_dir}  ·  Root key: {settings.root_key_file} (keep a copy elsewhere)[/]")
+        if after:
+            _say(after)
+        config = uvicorn.Config(
+            create_app(kit), log_config=None, access_log=False, server_header=False, date_header=True,
+            timeout_graceful_shutdown=5, timeout_keep_alive=15,
+        )  # fmt: skip
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+@app.command()
+def demo(
+    serve_after: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve afterwards.")] = True,  # noqa: FBT002
+) -> None:
+    """Fill a demo account with three months of history, and serve."""
+    from stillwave import demo as history
+    from stillwave.web.kit import system_clock
+
+    with _open() as (_settings, database), _progress("Living three months") as step:
+        email, password = history.fill(database, system_clock(), step)
+    told = f"Demo account: [bold]{email}[/]  password: [bold]{password}[/]"
+    if serve_after:
+        _serve(after=told)
+    else:
+        _say(told)
+
+
+@app.command()
+def render(
+    file: Annotated[Path, typer.Argument(help="Where to write: .flac or .wav")],
+    initial: Annotated[str, typer.Option("--from", help="The state you are in.")] = "unsure",
+    target: Annotated[str, typer.Option("--to", help="The state you would like.")] = "calm_focus",
+    minutes: Annotated[int, typer.Option(min=1, max=240)] = 20,
+    background: Annotated[str, typer.Option(help="nature, rain, ocean, ambient, white_noise, ... or none")] = "nature",
+    headphones: Annotated[bool, typer.Option("--headphones/--speaker")] = True,  # noqa: FBT002
+    volume: Annotated[int, typer.Option(min=0, max=70, help="0-70")] = 45,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same sound.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,  # noqa: FBT002
+) -> None:
+    """Render a session to a file, without an account."""
+    from stillwave.sessions import actions, audio
+
+    if file.suffix.lower() not in (".flac", ".wav"):
+        raise errors.BadInput("FILE", "must end in .flac or .wav", [".flac", ".wav"])
+    if file.exists() and not force:
+        raise errors.Conflict(f"{file} exists already. Choose another name, or add --force.")
+    programme, reason = actions.unlearned(
+        initial, target, minutes, background, headphones=headphones, volume=volume,
+        seed=secrets.randbelow(2**53) if seed is None else seed,
+    )  # fmt: skip
+    with _progress("Rendering", total=programme.total_samples) as step:
+        audio.write_file(programme, file, step)
+    _say(f"[bold]{file}[/]  {file.stat().st_size / 1e6:.1f} MB\n[dim]{reason}[/]")
+
+
+@app.command()
+def doctor() -> None:
+    """Look at everything that can be wrong, and say what to do."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from stillwave.db import database, migrate
+    from stillwave.operator import actions
+
+    table = Table("", "What", "Found", box=None)
+    settings = load(os.environ)
+    opened = database.open_database(settings)
+    try:
+        state = migrate.check(opened)
+        checks = [actions.Check("Database", opened.engine, ok=True), actions.Check("Schema", state, ok=state == "current")]
+        if state != "empty":
+            migrate.require_key(opened)
+            checks.append(actions.Check("Root key", "fits", ok=True))
+        if state == "current":
+            with opened.read() as tx:
+                checks += actions.health(tx, settings, mail=bool(settings.smtp_url))
+    finally:
+        opened.close()
+        opened.vault.keys.close()
+    for check in checks:
+        table.add_row("[green]ok[/]" if check.ok else "[red]!![/]", check.label, check.value)
+    Console().print(table)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)  # noqa: T201
+
+
+@db_app.command("init")
+def db_init() -> None:
+    """Create the schema in an empty database."""
+    _upgrade()
+
+
+@db_app.command("migrate")
+def db_migrate() -> None:
+    """Bring the schema up to date."""
+    _upgrade()
+
+
+@app.command("migrate", hidden=True)
+def migrate_alias() -> None:
+    """Bring the schema up to date."""
+    _upgrade()
+
+
+def _upgrade() -> None:
+    from stillwave.db import migrate
+
+    with _open(migrate=False) as (_settings, database):
+        before = migrate.check(database)
+        migrate.upgrade(database)
+        _say(f"The schema is at [bold]{migrate.newest()}[/] (it was {before}).")
+
+
+# --- accounts -----------------------------------------------------------------------------------
+
+
+@user_app.command("create")
+def user_create(
+    email: str,
+    phone: str,
+    operator: Annotated[bool, typer.Option("--operator", help="May see the operator's page.")] = False,  # noqa: FBT002
+    premium: Annotated[bool, typer.Option("--premium", help="Sessions are kept beyond a year.")] = False,  # noqa: FBT002
+    password: Annotated[str | None, typer.Option(envvar="STILLWAVE_NEW_PASSWORD", help="Asked for if not set.")] = None,
+) -> None:
+    """Create an account; its owner gives consent at the first sign-in."""
+    from stillwave.accounts import actions, passwords, rules
+    from stillwave.web.kit import system_clock
+
+    address, number = rules.normal_email(email), rules.normal_phone(phone)
+    password = password or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    rules.check_password(password, (address, "stillwave"))
+    hashed = passwords.hashed(password)
+    with _open() as (_settings, database):
+        try:
+            with database.write() as tx:
+                actions.create(
+                    tx, email=address, phone=number, password_hash=hashed, now=system_clock(), consent=False,
+                    tier="premium" if premium else "free", role="operator" if operator else "listener",
+                )  # fmt: skip
+        except errors.ConstraintBroken as error:
+            raise errors.Conflict("This e-mail or phone number has an account already.") from error
+    _say("The account is ready.")
+
+
+@user_app.command("list")
+def user_list(most: Annotated[int, typer.Option(min=1)] = 1000) -> None:
+    """List the accounts."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from stillwave.accounts import actions
+
+    table = Table("E-mail", "Status", "Tier", "Role", "Since", "Last sign-in", box=None)
+    with _open() as (_settings, database), database.read() as tx:
+        for user, email in actions.everyone(tx, most):
+            last = f"{user.last_login:%Y-%m-%d}" if user.last_login else "never"
+            table.add_row(
+                email, user.account_status, user.subscription_tier, user.role, f"{user.created_at:%Y-%m-%d}", last
+            )
+    Console().print(table)
+
+
+def _change(email: str, change: Any) -> None:  # noqa: ANN401
+    from stillwave.accounts import actions
+    from stillwave.web.kit import system_clock
+
+    with _open() as (_settings, database), database.write() as tx:
+        user = actions.by_email(tx, email)
+        tx.act_as(user.id)
+        change(tx, user.id, system_clock())
+
+
+@user_app.command("disable")
+def user_disable(email: str) -> None:
+    """Switch an account off and end its logins."""
+    from stillwave.accounts import actions
+
+    _change(email, lambda tx, user_id, now: actions.set_status(tx, user_id, "disabled", now))
+    _say("The account is switched off.")
+
+
+@user_app.command("enable")
+def user_enable(email: str) -> None:
+    """Switch an account on again."""
+    from stillwave.accounts import actions
+
+    _change(email, lambda tx, user_id, now: actions.set_status(tx, user_id, "active", now))
+    _say("The account is switched on.")
+
+
+@user_app.command("tier")
+def user_tier(email: str, tier: str) -> None:
+    """Set the subscription tier: free or premium."""
+    from stillwave.accounts import actions
+
+    if tier not in ("free", "premium"):
+        raise errors.BadInput("TIER", "is not a tier", ["free", "premium"])
+    _change(email, lambda tx, user_id, now: actions.set_tier(tx, user_id, tier, now))  # type: ignore[arg-type]
+    _say(f"The tier is {tier}.")
+
+
+@user_app.command("recover")
+def user_recover(email: str) -> None:
+    """Print a code that sets a new password within the hour (for when no mail is set up)."""
+    from stillwave.accounts import actions
+    from stillwave.web.kit import system_clock
+
+    with _open() as (settings, database):
+        with database.write() as tx:
+            started = actions.start_recovery(tx, email, system_clock())
+        if started is None:
+            raise errors.NotFound("There is no active account with this e-mail.")
+    _say(f"Open {settings.base_url}/reset#code={started[1]} within the hour, or enter the code [bold]{started[1]}[/].")
+
+
+# --- progress -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _progress(label: str, *, total: int | None = None) -> Iterator[Any]:
+    """A bar on standard error; the caller calls it with what is done, and the total if it learns it late."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+
+        def step(done: int, of: int | None = None) -> None:
+            bar.update(task, completed=done, total=of or total)
+
+        yield step

@@ -1,0 +1,26 @@
+-- neural_profiles.base_frequency_response: where it starts, and whether it can be read.
+
+CREATE OR REPLACE FUNCTION learning_start() RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT '{"v": 1, "n": 0, "sens": 5, "trans": 240, "vol": 45, "nt": 0, "bands": {}}'::jsonb
+$$;
+
+-- False for anything that is not of the expected shape, so that a damaged profile is rebuilt and never
+-- makes a feedback fail. The twin of curve.parse().
+CREATE OR REPLACE FUNCTION learning_readable(state jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT coalesce(jsonb_path_exists(state, 'strict $ ? (
+            @.v == 1 && @.n >= 0 && @.n < 1000000000 && @.n == @.n.floor()
+            && @.nt >= 0 && @.nt < 1000000000 && @.nt == @.nt.floor()
+            && @.sens >= 1 && @.sens <= 10 && @.trans >= 60 && @.trans <= 900 && @.vol >= 10 && @.vol <= 70
+            && @.bands.type() == "object")', silent => true), false)
+        AND NOT EXISTS (
+            SELECT FROM jsonb_each(CASE jsonb_typeof(state -> 'bands') WHEN 'object' THEN state -> 'bands' END)
+            WHERE key NOT IN (SELECT band FROM learning_band)
+               OR NOT jsonb_path_exists(value, 'strict $ ? (
+                    @.n >= 1 && @.n < 1000000000 && @.n == @.n.floor() && @.m.size() == 9 && @.C.size() == 45
+                    && !exists(@.m[*] ? (@.type() != "number")) && !exists(@.C[*] ? (@.type() != "number"))
+                    && !exists(@.m[*] ? (@.abs() > 10)) && !exists(@.C[*] ? (@.abs() > 10)))', silent => true))
+$$;

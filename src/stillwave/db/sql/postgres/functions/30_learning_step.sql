@@ -1,0 +1,154 @@
+-- One feedback folded into the state: one scalar Kalman step of a Gaussian process on nine points.
+-- The twin of curve.fold(), which names the sources. Only + - x / and comparisons, in the same order
+-- as there, so that the numbers are the same to the last digit.
+
+-- Arrays count from 1 and the grid from 0: point j is [j + 1], and of two points the pair (j, k), j >= k,
+-- is [j * (j + 1) / 2 + k + 1].
+CREATE OR REPLACE FUNCTION learning_pair(j integer, k integer) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT greatest(j, k) * (greatest(j, k) + 1) / 2 + least(j, k) + 1
+$$;
+
+CREATE OR REPLACE FUNCTION learning_numbers(list jsonb) RETURNS double precision[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT translate(list::text, '[]', '{}')::double precision[]
+$$;
+
+-- The first grid point with the highest mean, in Hz.
+CREATE OR REPLACE FUNCTION learning_best_hz(mean double precision[], low_hz double precision, high_hz double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT low_hz + (high_hz - low_hz) / 8 * (at.place - 1)
+    FROM unnest(mean) WITH ORDINALITY AS at (value, place)
+    ORDER BY at.value DESC, at.place
+    LIMIT 1
+$$;
+
+-- Forgets a little, then learns y at hz. Returns the band after it, and the mean at hz before and after.
+CREATE OR REPLACE FUNCTION learning_update(
+    curve jsonb, in_band learning_band, hz double precision, y double precision, noise double precision,
+    OUT curve_after jsonb, OUT moved jsonb)
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+    prior double precision[] := ARRAY(SELECT prior.mean FROM learning_prior AS prior
+                                      WHERE prior.band = in_band.band ORDER BY prior.j);
+    kernel double precision[] := ARRAY(SELECT covariance FROM learning_kernel ORDER BY p);
+    mean double precision[] := coalesce(learning_numbers(curve -> 'm'), prior);
+    covariance double precision[] := coalesce(learning_numbers(curve -> 'C'), kernel);
+    before double precision[] := mean;
+    u double precision := 8 * (hz - in_band.low_hz) / (in_band.high_hz - in_band.low_hz);
+    i integer := least(7, floor(u)::integer);
+    t double precision := u - i;
+    gain double precision[] := '{}';
+    spread double precision;
+    surprise double precision;
+    p integer := 0;
+    keep CONSTANT double precision := 0.99;
+    keep_root CONSTANT double precision := 0.99498743710662;  -- its square root
+    most_surprise CONSTANT double precision := 0.6;
+BEGIN
+    FOR j IN 1..9 LOOP
+        mean[j] := prior[j] + keep_root * (mean[j] - prior[j]);
+    END LOOP;
+    FOR q IN 1..45 LOOP
+        covariance[q] := keep * covariance[q] + (1 - keep) * kernel[q];
+    END LOOP;
+    FOR j IN 0..8 LOOP
+        gain[j + 1] := (1 - t) * covariance[CASE WHEN i >= j THEN i * (i + 1) / 2 + j ELSE j * (j + 1) / 2 + i END + 1]
+            + t * covariance[CASE WHEN i + 1 >= j THEN (i + 1) * (i + 2) / 2 + j ELSE j * (j + 1) / 2 + i + 1 END + 1];
+    END LOOP;
+    spread := (1 - t) * gain[i + 1] + t * gain[i + 2] + noise;
+    surprise := greatest(-most_surprise,
+                         least(most_surprise, y - (1 - t) * mean[i + 1] - t * mean[i + 2]));
+    FOR j IN 1..9 LOOP
+        mean[j] := mean[j] + gain[j] * surprise / spread;
+        FOR k IN 1..j LOOP
+            p := p + 1;
+            covariance[p] := covariance[p] - gain[j] * gain[k] / spread;
+        END LOOP;
+    END LOOP;
+    curve_after := jsonb_build_object(
+        'n', coalesce((curve ->> 'n')::integer, 0) + 1, 'm', to_jsonb(mean), 'C', to_jsonb(covariance));
+    moved := jsonb_build_object(
+        'f', hz, 'y', y, 'band', in_band.band,
+        'm_before', (1 - t) * before[i + 1] + t * before[i + 2],
+        'm_after', (1 - t) * mean[i + 1] + t * mean[i + 2],
+        'best', jsonb_build_array(learning_best_hz(before, in_band.low_hz, in_band.high_hz),
+                                  learning_best_hz(mean, in_band.low_hz, in_band.high_hz)));
+END
+$$;
+
+-- `change` is the row of profile_history.
+CREATE OR REPLACE FUNCTION learning_step(
+    INOUT state jsonb, rating integer, effectiveness integer, hz double precision, physical jsonb, mental jsonb,
+    OUT change jsonb)
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+    sens double precision := (state -> 'sens')::double precision;
+    trans double precision := (state -> 'trans')::double precision;
+    vol double precision := (state -> 'vol')::double precision;
+    nt integer := (state -> 'nt')::integer;
+    severity double precision;
+    too_fast boolean;
+    too_slow boolean;
+    too_loud boolean;
+    too_quiet boolean;
+    flags jsonb;
+    pace double precision := 1 + 0.30::double precision / (1 + 0.25::double precision * nt);
+    y double precision;
+    noise double precision;
+    in_band learning_band;
+    curve_after jsonb;
+    moved jsonb := '{}';
+BEGIN
+    SELECT coalesce(max(effects.severity) FILTER (WHERE kind IN ('adverse', 'red_flag')), 0),
+           coalesce(bool_or(effect = 'too_fast'), false), coalesce(bool_or(effect = 'too_slow'), false),
+           coalesce(bool_or(effect = 'too_loud'), false), coalesce(bool_or(effect = 'too_quiet'), false),
+           coalesce(jsonb_agg(DISTINCT effect) FILTER (WHERE kind = 'red_flag'), '[]')
+    INTO severity, too_fast, too_slow, too_loud, too_quiet, flags
+    FROM learning_effects(physical, mental) AS effects
+    WHERE effects.severity > 0;
+
+    sens := CASE WHEN severity > 0 THEN least(10, sens + 0.8::double precision * severity)
+                 ELSE greatest(1, sens - 0.06::double precision) END;
+    -- Contradictory answers (both too fast and too slow) count as none.
+    IF too_fast <> too_slow THEN
+        trans := CASE WHEN too_fast THEN trans * pace ELSE trans / pace END;
+        nt := nt + 1;
+    ELSIF severity > 0 THEN
+        trans := trans * 1.05::double precision;
+    END IF;
+    trans := greatest(60, least(900, trans));
+    IF too_loud <> too_quiet THEN
+        vol := CASE WHEN too_loud THEN greatest(10, vol - 6) ELSE least(70, vol + 4) END;
+    END IF;
+
+    IF rating IS NOT NULL AND effectiveness IS NOT NULL THEN
+        y := (rating - 1) / 8::double precision + (effectiveness - 1) / 18::double precision;
+        noise := 0.036;
+    ELSIF rating IS NOT NULL THEN
+        y := (rating - 1) / 4::double precision;
+        noise := 0.050;
+    ELSIF effectiveness IS NOT NULL THEN
+        y := (effectiveness - 1) / 9::double precision;
+        noise := 0.060;
+    END IF;
+    IF y IS NOT NULL AND hz BETWEEN 0.5 AND 50 THEN
+        SELECT * INTO in_band FROM learning_band WHERE low_hz <= hz ORDER BY low_hz DESC LIMIT 1;
+        SELECT * INTO curve_after, moved
+        FROM learning_update(state -> 'bands' -> in_band.band, in_band, hz, y, noise);
+        state := jsonb_set(state, ARRAY['bands', in_band.band], curve_after);
+    END IF;
+
+    change := moved || jsonb_build_object(
+        'sens', jsonb_build_array(state -> 'sens', sens), 'trans', jsonb_build_array(state -> 'trans', trans),
+        'vol', jsonb_build_array(state -> 'vol', vol), 'flags', flags);
+    state := state || jsonb_build_object(
+        'n', (state -> 'n')::integer + 1, 'sens', sens, 'trans', trans, 'vol', vol, 'nt', nt);
+END
+$$;

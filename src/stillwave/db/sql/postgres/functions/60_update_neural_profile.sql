@@ -1,0 +1,124 @@
+-- Body of the trigger after_session_feedback: the profile learns from a new feedback.
+CREATE OR REPLACE FUNCTION update_neural_profile() RETURNS trigger
+LANGUAGE plpgsql
+SET extra_float_digits = 1  -- floats keep every digit on their way into JSON
+AS $$
+DECLARE
+    profile neural_profiles;
+    state jsonb;
+    change jsonb;
+BEGIN
+    IF NOT NEW.learns THEN
+        RETURN NULL;
+    END IF;
+    -- From here on nobody else folds for this person; what others have committed is seen by the next query.
+    profile := learning_profile(NEW.user_id);
+    IF profile.id IS NULL THEN
+        UPDATE session_feedback SET learns = false
+        WHERE user_id = NEW.user_id AND id = NEW.id AND session_start_time = NEW.session_start_time;
+        RETURN NULL;
+    END IF;
+    PERFORM learning_stick(NEW.user_id, NEW.physical_effects, NEW.mental_effects);
+
+    -- Rows of one INSERT are all there before the first trigger runs; profile_history tells which are folded.
+    IF EXISTS (SELECT FROM profile_history WHERE user_id = NEW.user_id AND feedback_id = NEW.id) THEN
+        RETURN NULL;
+    END IF;
+    -- Older than something already folded (a late arrival, or commits out of order), or nothing to go on.
+    IF NOT learning_readable(profile.base_frequency_response)
+       OR EXISTS (SELECT FROM profile_history
+                  WHERE user_id = NEW.user_id AND created_at >= NEW.created_at
+                    AND (created_at, feedback_id) > (NEW.created_at, NEW.id)) THEN
+        PERFORM rebuild_neural_profile(NEW.user_id);
+        RETURN NULL;
+    END IF;
+
+    SELECT step.state, step.change INTO state, change
+    FROM learning_feedback AS feedback
+    CROSS JOIN LATERAL learning_step(
+        profile.base_frequency_response, feedback.rating, feedback.effectiveness, feedback.hz,
+        feedback.physical_effects, feedback.mental_effects) AS step
+    WHERE feedback.user_id = NEW.user_id AND feedback.id = NEW.id
+      AND feedback.session_start_time = NEW.session_start_time;
+    INSERT INTO profile_history (user_id, feedback_id, created_at, change)
+    VALUES (NEW.user_id, NEW.id, NEW.created_at, change);
+    PERFORM learning_store(NEW.user_id, state, NEW.created_at);
+    RETURN NULL;
+END
+$$;
+
+-- Adds the red flags of a feedback to the contraindications, each once.
+CREATE OR REPLACE FUNCTION learning_stick(person uuid, physical jsonb, mental jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    flags text[] := learning_red_flags(physical, mental);
+BEGIN
+    IF flags <> '{}' THEN
+        UPDATE neural_profiles
+        SET contraindications = contraindications
+            || ARRAY(SELECT flag FROM unnest(flags) AS flag WHERE flag <> ALL (contraindications) ORDER BY flag)
+        WHERE user_id = person AND NOT flags <@ contraindications;
+    END IF;
+END
+$$;
+
+-- Bodies of the triggers for what changes later. Each refolds the whole history.
+CREATE OR REPLACE FUNCTION relearn_edited_feedback() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF NEW.learns AND (learning_profile(NEW.user_id)).id IS NOT NULL THEN
+        PERFORM learning_stick(NEW.user_id, NEW.physical_effects, NEW.mental_effects);
+    END IF;
+    PERFORM rebuild_neural_profile(NEW.user_id);
+    RETURN NULL;
+END
+$$;
+
+-- Once for a whole statement, cascades included: removing a year of sessions refolds each person once.
+-- For an erased person learning_allowed() is false by then.
+CREATE OR REPLACE FUNCTION relearn_deleted_feedback() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM rebuild_neural_profile(person)
+    FROM (SELECT DISTINCT user_id AS person FROM gone WHERE learns ORDER BY person) AS people
+    WHERE learning_allowed(person);
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION relearn_rerated_session() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    -- Lock first, look after: a feedback that another transaction is just giving must be seen.
+    IF (learning_profile(NEW.user_id)).id IS NOT NULL
+       AND EXISTS (SELECT FROM session_feedback
+                   WHERE user_id = NEW.user_id AND session_id = NEW.id AND session_start_time = NEW.start_time
+                     AND learns) THEN
+        PERFORM rebuild_neural_profile(NEW.user_id);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- What was edited or deleted while learning was off is caught up with when it is on again.
+CREATE OR REPLACE FUNCTION relearn_switched_on() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM rebuild_neural_profile(NEW.user_id);
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION relearn_processing_allowed() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM rebuild_neural_profile(user_id) FROM neural_profiles WHERE user_id = NEW.id;
+    RETURN NULL;
+END
+$$;

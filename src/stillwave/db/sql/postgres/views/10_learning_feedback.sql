@@ -1,0 +1,16 @@
+-- Every feedback that teaches, with what its session tells: the one place that says what is folded.
+CREATE OR REPLACE VIEW learning_feedback WITH (security_invoker = true) AS
+SELECT feedback.user_id,
+       feedback.id,
+       feedback.session_start_time,
+       feedback.created_at,
+       feedback.rating,
+       sessions.effectiveness_rating AS effectiveness,
+       sessions.target_frequency::double precision AS hz,
+       feedback.physical_effects,
+       feedback.mental_effects
+FROM session_feedback AS feedback
+JOIN sessions ON sessions.user_id = feedback.user_id
+             AND sessions.id = feedback.session_id
+             AND sessions.start_time = feedback.session_start_time
+WHERE feedback.learns;

@@ -1,0 +1,31 @@
+-- The profile learns from a new feedback.
+DROP TRIGGER IF EXISTS after_session_feedback;
+CREATE TRIGGER after_session_feedback AFTER INSERT ON session_feedback
+WHEN NEW.learns = 1
+BEGIN
+    -- Given while learning is off for this person: kept, and never learned from later.
+    UPDATE session_feedback SET learns = 0
+    WHERE user_id = NEW.user_id AND id = NEW.id AND session_start_time = NEW.session_start_time
+      AND NEW.user_id NOT IN (SELECT user_id FROM learning_person);
+
+    INSERT INTO start_neural_profile (user_id)
+    SELECT user_id FROM learning_person WHERE user_id = NEW.user_id;
+    INSERT INTO stick_red_flags (user_id, feedback_id)
+    SELECT user_id, NEW.id FROM learning_person WHERE user_id = NEW.user_id;
+
+    -- Folded at once, unless something newer is folded already or the state cannot be read ...
+    INSERT INTO learning_step
+    SELECT * FROM learning_feedback
+    WHERE user_id = NEW.user_id AND id = NEW.id AND session_start_time = NEW.session_start_time
+      AND user_id IN (SELECT user_id FROM learning_person)
+      AND user_id IN (SELECT user_id FROM learning_readable)
+      AND NOT EXISTS (SELECT 1 FROM profile_history
+                      WHERE user_id = NEW.user_id AND created_at >= NEW.created_at
+                        AND (created_at, feedback_id) > (NEW.created_at, NEW.id));
+    INSERT INTO derive_ranges (user_id)
+    SELECT user_id FROM profile_history WHERE user_id = NEW.user_id AND feedback_id = NEW.id;
+    -- ... then everything is folded anew.
+    INSERT INTO rebuild_neural_profile (user_id)
+    SELECT NEW.user_id
+    WHERE NOT EXISTS (SELECT 1 FROM profile_history WHERE user_id = NEW.user_id AND feedback_id = NEW.id);
+END;

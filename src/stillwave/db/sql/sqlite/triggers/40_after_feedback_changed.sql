@@ -1,0 +1,18 @@
+-- Only what the fold reads: sealing feedback_text anew does not refold.
+DROP TRIGGER IF EXISTS after_feedback_edited;
+CREATE TRIGGER after_feedback_edited
+AFTER UPDATE OF rating, physical_effects, mental_effects, created_at, session_id, learns ON session_feedback
+WHEN (OLD.rating, OLD.physical_effects, OLD.mental_effects, OLD.created_at, OLD.session_id, OLD.learns)
+     IS NOT (NEW.rating, NEW.physical_effects, NEW.mental_effects, NEW.created_at, NEW.session_id, NEW.learns)
+BEGIN
+    INSERT INTO stick_red_flags (user_id, feedback_id)
+    SELECT user_id, NEW.id FROM learning_person WHERE user_id = NEW.user_id AND NEW.learns = 1;
+    INSERT INTO rebuild_neural_profile (user_id) VALUES (NEW.user_id);
+END;
+
+DROP TRIGGER IF EXISTS after_feedback_deleted;
+CREATE TRIGGER after_feedback_deleted AFTER DELETE ON session_feedback
+WHEN OLD.learns = 1
+BEGIN
+    INSERT INTO rebuild_neural_profile (user_id) VALUES (OLD.user_id);
+END;

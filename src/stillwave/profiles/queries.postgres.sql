@@ -1,0 +1,26 @@
+-- name: profile_of
+-- contraindications comes out as a JSON array on both engines, a range as its two ends.
+SELECT base_frequency_response, optimal_transition_time, to_json(contraindications) AS contraindications,
+       sensitivity_level, adaptation_on, updated_at,
+       lower(delta_range) AS delta_low_hz, upper(delta_range) AS delta_high_hz,
+       lower(theta_range) AS theta_low_hz, upper(theta_range) AS theta_high_hz,
+       lower(alpha_range) AS alpha_low_hz, upper(alpha_range) AS alpha_high_hz,
+       lower(gamma_range) AS gamma_low_hz, upper(gamma_range) AS gamma_high_hz
+FROM neural_profiles WHERE user_id = :user_id;
+
+-- name: declare_contraindications!
+-- What the person declared is replaced; red flags (`adverse:...`) stay.
+UPDATE neural_profiles
+SET contraindications = ARRAY(SELECT json_array_elements_text(CAST(:declared AS json)))
+    || ARRAY(SELECT flag FROM unnest(contraindications) AS flag WHERE starts_with(flag, 'adverse:'))
+WHERE user_id = :user_id;
+
+-- name: stick_flags!
+UPDATE neural_profiles
+SET contraindications = contraindications || ARRAY(
+    SELECT flag FROM json_array_elements_text(CAST(:flags AS json)) AS flag
+    WHERE flag <> ALL (contraindications) ORDER BY flag)
+WHERE user_id = :user_id;
+
+-- name: rebuild!
+SELECT rebuild_neural_profile(CAST(:user_id AS uuid));

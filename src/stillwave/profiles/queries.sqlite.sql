@@ -1,0 +1,31 @@
+-- name: profile_of
+-- contraindications comes out as a JSON array on both engines, a range as its two ends.
+SELECT base_frequency_response, optimal_transition_time, contraindications, sensitivity_level, adaptation_on,
+       updated_at,
+       delta_range_low AS delta_low_hz, delta_range_high AS delta_high_hz,
+       theta_range_low AS theta_low_hz, theta_range_high AS theta_high_hz,
+       alpha_range_low AS alpha_low_hz, alpha_range_high AS alpha_high_hz,
+       gamma_range_low AS gamma_low_hz, gamma_range_high AS gamma_high_hz
+FROM neural_profiles WHERE user_id = :user_id;
+
+-- name: declare_contraindications!
+-- What the person declared is replaced; red flags (`adverse:...`) stay.
+UPDATE neural_profiles
+SET contraindications = (
+    SELECT json_group_array(value) FROM (
+        SELECT value FROM json_each(:declared)
+        UNION ALL
+        SELECT value FROM json_each(neural_profiles.contraindications) WHERE value LIKE 'adverse:%'))
+WHERE user_id = :user_id;
+
+-- name: stick_flags!
+UPDATE neural_profiles
+SET contraindications = (
+    SELECT json_group_array(value) FROM (
+        SELECT value FROM json_each(neural_profiles.contraindications)
+        UNION
+        SELECT value FROM json_each(:flags)))
+WHERE user_id = :user_id;
+
+-- name: rebuild!
+INSERT INTO rebuild_neural_profile (user_id) VALUES (:user_id);

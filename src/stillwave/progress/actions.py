@@ -1,0 +1,46 @@
+"""Keeping the diary and looking back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from stillwave.db.database import Tx
+from stillwave.db.ids import uuid7
+from stillwave.errors import NotFound
+from stillwave.progress import rules, store
+from stillwave.progress.rules import Day
+from stillwave.progress.store import SQL, Summary
+from stillwave.web.gate import Me
+
+
+def keep_day(tx: Tx, me: Me, day: Day, now: dt.datetime) -> None:
+    """The day is in the diary, in place of what was there for that date."""
+    me.must_consent()
+    rules.check(day, now.date())
+    store.keep(tx, me.user_id, uuid7(now), day)
+
+
+def delete_day(tx: Tx, user_id: UUID, date: dt.date) -> None:
+    """The day is gone from the diary. Raises NotFound."""
+    if not tx.run(SQL.delete_day, user_id=user_id, date=date):
+        raise NotFound("There is nothing in the diary for that day.")
+
+
+def diary(tx: Tx, user_id: UUID, first: dt.date, last: dt.date) -> list[Day]:
+    """The days between two dates, both included, newest first."""
+    return store.days(tx, user_id, first, last)
+
+
+def summary(tx: Tx, user_id: UUID) -> Summary:
+    """Totals and averages over everything."""
+    return tx.one(Summary, SQL.summary, user_id=user_id) or Summary()
+
+
+def sessions_per_day(tx: Tx, user_id: UUID, since: dt.datetime, zone: dt.tzinfo) -> dict[dt.date, int]:
+    """How many sessions began on each day, in the person's time zone."""
+    counts: dict[dt.date, int] = {}
+    for moment in store.session_times(tx, user_id, since):
+        day = moment.astimezone(zone).date()
+        counts[day] = counts.get(day, 0) + 1
+    return counts

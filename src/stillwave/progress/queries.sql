@@ -1,0 +1,23 @@
+-- name: keep_day!
+-- The id goes with the row's content: the notes are sealed to it.
+INSERT INTO progress_tracking (user_id, id, date, metrics, notes, sleep_quality, stress_level, focus_score)
+VALUES (:user_id, :id, :date, :metrics, :notes, :sleep_quality, :stress_level, :focus_score)
+ON CONFLICT (user_id, date) DO UPDATE SET id = excluded.id, metrics = excluded.metrics, notes = excluded.notes,
+    sleep_quality = excluded.sleep_quality, stress_level = excluded.stress_level,
+    focus_score = excluded.focus_score;
+
+-- name: delete_day!
+DELETE FROM progress_tracking WHERE user_id = :user_id AND date = :date;
+
+-- name: days
+SELECT id, date, metrics, notes, sleep_quality, stress_level, focus_score
+FROM progress_tracking
+WHERE user_id = :user_id AND date >= :first AND date <= :last
+ORDER BY date DESC;
+
+-- name: summary
+SELECT total_sessions, avg_effectiveness, avg_sleep_quality, avg_focus_score
+FROM user_progress_summary WHERE user_id = :user_id;
+
+-- name: session_times
+SELECT start_time FROM sessions WHERE user_id = :user_id AND start_time >= :since ORDER BY start_time;

@@ -1,0 +1,37 @@
+"""A day of the diary. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+import msgspec
+
+from stillwave.errors import BadInput
+
+Score = Annotated[int, msgspec.Meta(ge=1, le=10)]
+_MOST_METRICS = 30
+
+
+class Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a day was, 1-10 each; `metrics` are numbers of the person's own, such as {"hours_slept": 7.5}."""
+
+    date: dt.date
+    sleep_quality: Score | None = None
+    stress_level: Score | None = None
+    focus_score: Score | None = None
+    notes: Annotated[str, msgspec.Meta(max_length=4000)] | None = None
+    metrics: dict[Annotated[str, msgspec.Meta(min_length=1, max_length=40)], float] | None = None
+
+
+def check(day: Day, today: dt.date) -> None:
+    """Raises BadInput for a day that cannot be, or with nothing in it."""
+    if not dt.date(2000, 1, 1) <= day.date <= today + dt.timedelta(days=1):
+        raise BadInput("date", "is not a day that has been", "a date from 2000-01-01 to today")
+    if day.metrics is not None and len(day.metrics) > _MOST_METRICS:
+        raise BadInput("metrics", "holds too many numbers", f"at most {_MOST_METRICS}")
+    if day.metrics is not None and any(abs(value) > 1e12 for value in day.metrics.values()):  # noqa: PLR2004
+        raise BadInput("metrics", "holds a number that is too large", "numbers up to 1e12")
+    told = (day.sleep_quality, day.stress_level, day.focus_score, day.notes, day.metrics)
+    if all(value is None for value in told):
+        raise BadInput("sleep_quality", "is missing, and so is everything else", "at least one answer or a note")

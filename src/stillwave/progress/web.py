@@ -1,0 +1,128 @@
+"""Diary and looking back, as a page and under /api/v1."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.params import Parameter
+from markupsafe import Markup
+
+from stillwave.accounts import actions as accounts
+from stillwave.db.database import Tx
+from stillwave.errors import BadInput, StillwaveError
+from stillwave.progress import actions
+from stillwave.progress.rules import Day
+from stillwave.progress.store import Summary
+from stillwave.progress.today import today_page
+from stillwave.web import charts, gate, once, pages
+from stillwave.web.gate import Me
+from stillwave.web.input import FORM, read_form
+from stillwave.web.kit import kit_of
+from stillwave.web.routes import api_delete, api_get, api_post, page_get, page_post
+
+Form = Annotated[dict[str, Any], FORM]
+Ask = Request[Any, Any, Any]
+_SHOWN_DAYS = 90
+_HEAT_WEEKS = 26
+_MOST_DAYS = 1000
+
+
+class DayPage(msgspec.Struct):
+    """Days, newest first."""
+
+    items: list[Day]
+
+
+@api_post("/api/v1/progress", tags=["progress"])
+def keep_day(request: Ask, data: Day) -> Response[bytes]:
+    """Put a day in the diary, in place of what was there."""
+
+    def produce(tx: Tx, me: Me) -> Day:
+        actions.keep_day(tx, me, data, kit_of(request).clock())
+        return data
+
+    return once.answer(request, produce)
+
+
+@api_get("/api/v1/progress", tags=["progress"])
+def read_days(
+    request: Ask,
+    first: Annotated[dt.date | None, Parameter(query="from", required=False)] = None,
+    last: Annotated[dt.date | None, Parameter(query="to", required=False)] = None,
+) -> DayPage:
+    """The days from `from` to `to` (at most 1,000 days; by default the last 90)."""
+    last = last or kit_of(request).clock().date()
+    try:
+        first = first or last - dt.timedelta(days=_SHOWN_DAYS)
+    except OverflowError:
+        raise BadInput("to", "is too early", "a date from 2000-01-01") from None
+    if not 0 <= (last - first).days <= _MOST_DAYS:
+        raise BadInput("from", "does not fit with to", f"at most {_MOST_DAYS} days, the earlier one first")
+    with gate.read(request) as (tx, me):
+        return DayPage(actions.diary(tx, me.user_id, first, last))
+
+
+@api_delete("/api/v1/progress/{date:date}", tags=["progress"])
+def delete_day(request: Ask, date: dt.date) -> None:
+    """Take a day out of the diary."""
+    with gate.write(request) as (tx, me):
+        actions.delete_day(tx, me.user_id, date)
+
+
+@api_get("/api/v1/progress/summary", tags=["progress"])
+def read_summary(request: Ask) -> Summary:
+    """Totals and averages (the view user_progress_summary)."""
+    with gate.read(request) as (tx, me):
+        return actions.summary(tx, me.user_id)
+
+
+def _context(request: Ask, tx: Tx, me: Me) -> dict[str, object]:
+    now = kit_of(request).clock()
+    zone = accounts.zone(tx, me.user_id)
+    today = now.astimezone(zone).date()
+    days = actions.diary(tx, me.user_id, today - dt.timedelta(days=_SHOWN_DAYS), today)
+    counts = actions.sessions_per_day(tx, me.user_id, now - dt.timedelta(weeks=_HEAT_WEEKS), zone)
+    in_order = days[::-1]
+    series = {
+        "Sleep": [day.sleep_quality for day in in_order],
+        "Stress": [day.stress_level for day in in_order],
+        "Focus": [day.focus_score for day in in_order],
+    }
+    return {
+        "today": today.isoformat(),
+        "summary": actions.summary(tx, me.user_id),
+        "entries": [
+            {**msgspec.to_builtins(day), "date": f"{day.date.day} {day.date:%B %Y}", "iso": day.date.isoformat()}
+            for day in days[:14]
+        ],
+        "trends_svg": Markup(charts.trends([day.date for day in in_order], series, label="Sleep, stress and focus")),
+        "heatmap_svg": Markup(charts.heat_map(counts, today=today, weeks=_HEAT_WEEKS)),
+    }
+
+
+@page_get("/progress")
+def progress_page(request: Ask) -> Response[str]:
+    """The diary, its trends and the calendar of sessions."""
+    with gate.read(request) as (tx, me):
+        context = _context(request, tx, me)
+    return pages.page(request, "progress/progress.html", me=me, errors={}, values={"date": context["today"]}, **context)
+
+
+@page_post("/progress")
+def keep(request: Ask, data: Form) -> Response[Any]:
+    """Put a day in the diary by form."""
+    try:
+        day = read_form(data, Day)
+        with gate.write(request) as (tx, me):
+            actions.keep_day(tx, me, day, kit_of(request).clock())
+    except StillwaveError as error:
+        with gate.read(request) as (tx, me):
+            context = _context(request, tx, me)
+        return pages.form_again(request, "progress/progress.html", data, error, **context)
+    return pages.see_other("/progress", notice="Your day is in the diary.")
+
+
+HANDLERS = [today_page, keep_day, read_days, delete_day, read_summary, progress_page, keep]

@@ -1,0 +1,145 @@
+"""Planning a session, following it, and looking back at sessions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from stillwave.accounts import actions as accounts
+from stillwave.db.database import Tx
+from stillwave.db.ids import moment, uuid7
+from stillwave.errors import BadInput, NotFound
+from stillwave.profiles import actions as profiles
+from stillwave.sessions import audio, rules, store
+from stillwave.sessions.rules import Kind, Progress, Wish
+from stillwave.sessions.store import SQL, AudioRow, SessionRow
+from stillwave.sound import programme as sound
+from stillwave.web.gate import Me
+
+# The hours of the day in which a morning or an evening session is suggested.
+_MORNING, _EVENING = range(4, 12), (*range(18, 24), *range(4))
+
+
+def start(tx: Tx, me: Me, wish: Wish, now: dt.datetime, seed: int) -> SessionRow:
+    """The session is planned from what is known of the person and stored with its sound's programme.
+
+    Raises ConsentNeeded, ScreeningNeeded, BadInput, NothingLeft (the screening leaves nothing of it), or
+    Conflict with `confirm` when something must be confirmed first.
+    """
+    me.must_be_ready()
+    liked = accounts.preferences(tx, me.user_id)
+    plan = profiles.plan(
+        tx, me.user_id, now,
+        kind=wish.kind, initial_state=wish.initial_state, target_state=wish.target_state,
+        minutes=wish.minutes or liked.preferred_duration, background=wish.background or liked.background_sound_type,
+        voice=liked.voice_preference, headphones=wish.headphones, confirmed=wish.confirm,
+        background_only=wish.background_only,
+    )  # fmt: skip
+    programme = rules.programme(plan, wish.kind, seed)
+    check(programme)
+    session_id = uuid7(now)
+    tx.run(
+        SQL.insert_session, user_id=me.user_id, id=session_id, start_time=now, session_type=wish.kind,
+        initial_state=wish.initial_state, target_state=wish.target_state, base_frequency=plan.base_hz,
+        target_frequency=plan.target_hz if plan.beat else None, volume_level=plan.volume_level,
+        plan=msgspec.json.encode(plan).decode(), programme=msgspec.json.encode(programme).decode(),
+    )  # fmt: skip
+    tx.run(
+        SQL.insert_audio, user_id=me.user_id, id=uuid7(now), session_id=session_id, start_time=now, now=now,
+        file_path=audio.new_file_name(), duration=round(programme.seconds),
+    )  # fmt: skip
+    return one(tx, me.user_id, session_id)
+
+
+def check(programme: sound.Programme) -> None:
+    """Raises BadInput for a programme that the engine would not render."""
+    try:
+        sound.check(programme)
+    except ValueError as error:
+        field, _, rest = str(error).partition(" ")
+        raise BadInput(field, rest) from None
+
+
+def one(tx: Tx, user_id: UUID, session_id: UUID) -> SessionRow:
+    """The person's session. Raises NotFound, also for somebody else's."""
+    row = store.by_id(tx, user_id, session_id)
+    if row is None:
+        raise NotFound("There is no such session.")
+    return row
+
+
+def page(tx: Tx, user_id: UUID, before: UUID, most: int) -> list[SessionRow]:
+    """Sessions older than the id `before`, newest first."""
+    return store.page(tx, user_id, before, most)
+
+
+def audio_row(tx: Tx, user_id: UUID, session_id: UUID) -> AudioRow:
+    """The row of the session's sound file. Raises NotFound."""
+    row = store.audio(tx, user_id, session_id)
+    if row is None:
+        raise NotFound("There is no sound for this session.")
+    return row
+
+
+def measured(tx: Tx, user_id: UUID, session_id: UUID) -> dict[str, object] | None:
+    """Largest beat error in Hz and the number of windows it was measured in; None before that."""
+    row = store.audio(tx, user_id, session_id)
+    if row is None or row.frequency_data is None:
+        return None
+    data = msgspec.json.decode(row.frequency_data)
+    if data.get("beat_error_most_hz") is None:
+        return None
+    return {"beat_error_hz": data["beat_error_most_hz"], "windows": len(data["windows"])}
+
+
+def follow(tx: Tx, user_id: UUID, session_id: UUID, told: Progress, now: dt.datetime) -> SessionRow:
+    """Where the listener is has been noted; when the session is over, its end as well."""
+    row = one(tx, user_id, session_id)
+    programme = row.sound()
+    most = round(programme.seconds) if programme else row.position_s
+    values = {"user_id": user_id, "id": session_id, "start_time": moment(session_id)}
+    if told.ended:
+        tx.run(SQL.end_session, position_s=min(int(told.position_s), most), end_time=max(now, row.start_time), **values)
+    else:
+        tx.run(SQL.set_position, position_s=min(int(told.position_s), most), **values)
+    return one(tx, user_id, session_id)
+
+
+def kind_of_hour(now: dt.datetime, zone: dt.tzinfo) -> Kind:
+    """Morning, evening, or any time, by the person's clock."""
+    hour = now.astimezone(zone).hour
+    return "morning" if hour in _MORNING else "evening" if hour in _EVENING else "custom"
+
+
+def card(row: SessionRow, zone: dt.tzinfo, now: dt.datetime) -> dict[str, Any]:
+    """A session as lists and forms show it."""
+    programme = row.sound()
+    return {
+        "id": row.id,
+        "title": rules.title(row.session_type, row.target_state),
+        "when": _when(row.start_time.astimezone(zone), now.astimezone(zone)),
+        "minutes": round(programme.seconds / 60) if programme else 0,
+        "rating": row.rating,
+        "effectiveness": row.effectiveness_rating,
+        "target_hz": row.target_frequency,
+        "has_file": programme is not None,
+    }
+
+
+def _when(then: dt.datetime, now: dt.datetime) -> str:
+    days = (now.date() - then.date()).days
+    day = {0: "today", 1: "yesterday"}.get(days, f"{then.day} {then:%B}" + (f" {then.year}" if then.year != now.year else ""))
+    return f"{day}, {then:%H:%M}"
+
+
+def unlearned(
+    initial: str, target: str, minutes: int, background: str, *, headphones: bool, volume: int, seed: int
+) -> tuple[sound.Programme, str]:
+    """The programme and its reason for somebody of whom nothing is known; for the command line."""
+    plan = profiles.unlearned_plan(initial, target, minutes, background, headphones=headphones, volume=volume)
+    programme = rules.programme(plan, "custom", seed)
+    check(programme)
+    return programme, plan.reason

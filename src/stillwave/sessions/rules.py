@@ -1,0 +1,87 @@
+"""From a plan to the sound's programme, and the words sessions are called by. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from stillwave.profiles.rules import STATES, Plan
+from stillwave.sound.programme import Programme, Segment
+
+Kind = Literal["morning", "evening", "custom"]
+
+# The last part of a morning session leads back up: a tenth of the whole, two minutes at most.
+_RETURN_SHARE, _RETURN_MOST_S = 0.1, 120.0
+# A ramp never takes more than half of a short session.
+_RAMP_SHARE = 0.5
+
+
+class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a person asks for when a session starts; what is left out comes from their preferences."""
+
+    kind: Kind = "custom"
+    initial_state: Annotated[str, msgspec.Meta(max_length=20)] = "unsure"
+    target_state: Annotated[str, msgspec.Meta(max_length=20)]
+    minutes: Annotated[int, msgspec.Meta(ge=5, le=120)] | None = None
+    background: Annotated[str, msgspec.Meta(max_length=50)] | None = None
+    headphones: bool = True
+    confirm: bool = False
+    background_only: bool = False
+
+
+class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the listener is, in seconds, and whether the session is over."""
+
+    position_s: Annotated[float, msgspec.Meta(ge=0, le=4 * 3600)]
+    ended: bool = False
+
+
+def programme(plan: Plan, kind: Kind, seed: int) -> Programme:
+    """The sound of a plan: a ramp to the target, a plateau, and in the morning a gentle way back up."""
+    whole_s = plan.minutes * 60.0
+    if not plan.beat:
+        hz = plan.target_hz
+        held = (Segment(whole_s, plan.base_hz, plan.base_hz, hz, hz),)
+        return Programme(segments=held, method="none", bed=plan.bed, seed=seed, volume_level=plan.volume_level)
+    ramp_s = min(float(plan.transition_s), whole_s * _RAMP_SHARE)
+    back_s = min(whole_s * _RETURN_SHARE, _RETURN_MOST_S)
+    rises = kind == "morning" and plan.ramp_from_hz > plan.target_hz
+    steps = [
+        (ramp_s, plan.ramp_from_hz, plan.target_hz),
+        (whole_s - ramp_s - (back_s if rises else 0.0), plan.target_hz, plan.target_hz),
+    ]
+    if rises:
+        steps.append((back_s, plan.target_hz, plan.ramp_from_hz))
+    return Programme(
+        segments=tuple(
+            Segment(seconds, plan.base_hz, plan.base_hz, start_hz, stop_hz, "linear" if start_hz == stop_hz else "eased")
+            for seconds, start_hz, stop_hz in steps
+        ),
+        method=plan.method,
+        bed=plan.bed,
+        seed=seed,
+        volume_level=plan.volume_level,
+    )
+
+
+def path(sound: Programme) -> list[tuple[float, float]]:
+    """The beat over time as (seconds, Hz) points, for the picture of the session."""
+    points: list[tuple[float, float]] = []
+    at_s = 0.0
+    for segment in sound.segments:
+        pieces = 12 if segment.ease == "eased" else 1
+        for piece in range(pieces + 1):
+            u = piece / pieces
+            way = u * u * (3 - 2 * u) if segment.ease == "eased" else u
+            hz = segment.beat_from_hz + (segment.beat_to_hz - segment.beat_from_hz) * way
+            points.append((at_s + u * segment.seconds, hz))
+        at_s += segment.seconds
+    return points
+
+
+def title(kind: str | None, target_state: str | None) -> str:
+    """What a session is called in lists."""
+    state = STATES.get(target_state or "")
+    name = state.label if state else "Session"
+    return {"morning": f"Morning · {name}", "evening": f"Evening · {name}"}.get(kind or "", name)

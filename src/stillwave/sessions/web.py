@@ -1,0 +1,292 @@
+"""Starting, hearing and finding sessions, as pages and under /api/v1."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response
+from litestar.params import Parameter
+from litestar.response import Stream
+from markupsafe import Markup
+
+from stillwave.accounts import actions as accounts
+from stillwave.accounts.actions import BACKGROUNDS
+from stillwave.db.database import Tx
+from stillwave.errors import BadInput, Conflict, NothingLeft, StillwaveError
+from stillwave.profiles.rules import STATES
+from stillwave.sessions import actions, audio, rules
+from stillwave.sessions.rules import Progress, Wish
+from stillwave.sessions.store import SessionRow
+from stillwave.web import charts, gate, once, pages
+from stillwave.web.gate import Me
+from stillwave.web.input import FORM, read_form
+from stillwave.web.kit import kit_of
+from stillwave.web.routes import api_get, api_patch, api_post, page_get, page_post
+
+Form = Annotated[dict[str, Any], FORM]
+Ask = Request[Any, Any, Any]
+_PAGE = 20
+_METHODS = {"binaural": "Binaural beats", "monaural": "Monaural beats", "isochronic": "Isochronic tones"}
+_NEWEST = UUID(int=2**128 - 1)
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """A session as the API shows it. `audio_url` takes byte ranges."""
+
+    id: UUID
+    kind: str | None
+    initial_state: str | None
+    target_state: str | None
+    start_time: dt.datetime
+    end_time: dt.datetime | None
+    target_hz: float | None
+    base_hz: float | None
+    volume_level: int | None
+    effectiveness: int | None
+    position_s: int
+    seconds: int | None
+    method: str | None
+    background: str | None
+    reason: str | None
+    warnings: tuple[str, ...]
+    audio_url: str | None
+    flac_url: str | None
+
+
+class SessionPage(msgspec.Struct):
+    """Sessions, newest first; `next` is the address of the older ones."""
+
+    items: list[Session]
+    next: str | None
+
+
+class Measured(msgspec.Struct):
+    """What the sound of a session really contains; null until it was measured."""
+
+    session_id: UUID
+    frequency_data: msgspec.Raw | None
+
+
+def _shown(row: SessionRow) -> Session:
+    plan, sound = row.planned(), row.sound()
+    url = f"/api/v1/sessions/{row.id}/audio"
+    return Session(
+        id=row.id, kind=row.session_type, initial_state=row.initial_state, target_state=row.target_state,
+        start_time=row.start_time, end_time=row.end_time, target_hz=row.target_frequency,
+        base_hz=row.base_frequency, volume_level=row.volume_level, effectiveness=row.effectiveness_rating,
+        position_s=row.position_s, seconds=round(sound.seconds) if sound else None,
+        method=sound.method if sound else None, background=sound.bed if sound else None,
+        reason=plan.reason if plan else None, warnings=plan.warnings if plan else (),
+        audio_url=f"{url}.wav" if sound else None, flac_url=f"{url}.flac" if sound else None,
+    )  # fmt: skip
+
+
+# --- API ----------------------------------------------------------------------------------------
+
+
+@api_post("/api/v1/sessions", tags=["sessions"])
+def start_session(request: Ask, data: Wish) -> Response[bytes]:
+    """Plan a session for the person and make its sound available."""
+    kit = kit_of(request)
+    made: list[UUID] = []
+
+    def produce(tx: Tx, me: Me) -> Session:
+        row = actions.start(tx, me, data, kit.clock(), secrets.randbelow(2**53))
+        made.append(row.id)
+        return _shown(row)
+
+    answer = once.answer(request, produce)
+    for session_id in made:
+        request.app.state.files.measure_soon(request.scope["state"]["me"].user_id, session_id)
+    return answer
+
+
+@api_get("/api/v1/sessions", tags=["sessions"])
+def list_sessions(
+    request: Ask,
+    before: UUID | None = None,
+    limit: Annotated[int, Parameter(ge=1, le=100)] = _PAGE,
+) -> SessionPage:
+    """The person's sessions, newest first, a page at a time."""
+    with gate.read(request) as (tx, me):
+        rows = actions.page(tx, me.user_id, before or _NEWEST, limit + 1)
+    more = f"/api/v1/sessions?before={rows[limit - 1].id}&limit={limit}" if len(rows) > limit else None
+    return SessionPage([_shown(row) for row in rows[:limit]], more)
+
+
+@api_get("/api/v1/sessions/{session_id:uuid}", tags=["sessions"])
+def read_session(request: Ask, session_id: UUID) -> Session:
+    """One session."""
+    with gate.read(request) as (tx, me):
+        return _shown(actions.one(tx, me.user_id, session_id))
+
+
+@api_patch("/api/v1/sessions/{session_id:uuid}", tags=["sessions"])
+def follow_session(request: Ask, session_id: UUID, data: Progress) -> Session:
+    """Say where the listener is, and when the session is over."""
+    with gate.write(request) as (tx, me):
+        return _shown(actions.follow(tx, me.user_id, session_id, data, kit_of(request).clock()))
+
+
+@api_get("/api/v1/sessions/{session_id:uuid}/measured", tags=["sessions"])
+def read_measured(request: Ask, session_id: UUID) -> Measured:
+    """What the sound contains: carriers, beat and its error against the plan, level, loudness."""
+    with gate.read(request) as (tx, me):
+        row = actions.audio_row(tx, me.user_id, session_id)
+    return Measured(session_id, msgspec.Raw(row.frequency_data.encode()) if row.frequency_data else None)
+
+
+def _sound(request: Ask, content: Any, *, size: int, span: tuple[int, int] | None, kind: str, tag: str, name: str) -> Response[Any]:  # noqa: ANN401
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-store",
+        "ETag": tag,
+        "Content-Length": str(size if span is None else span[1] - span[0]),
+        "Content-Disposition": name,
+    }
+    if span is not None:
+        headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{size}"
+    return Stream(content, status_code=200 if span is None else 206, headers=headers, media_type=kind)
+
+
+def _span(request: Ask, size: int, tag: str) -> tuple[int, int] | None:
+    if request.headers.get("if-range", tag) != tag:
+        return None
+    return audio.wanted(request.headers.get("range"), size)
+
+
+@api_get("/api/v1/sessions/{session_id:uuid}/audio.wav", tags=["sessions"], media_type="audio/wav")
+def stream_wav(request: Ask, session_id: UUID) -> Response[Any]:
+    """The sound as 24-bit WAV, rendered as it is sent; any byte range."""
+    with gate.read(request) as (tx, me):
+        programme = audio.sound_of(actions.one(tx, me.user_id, session_id))
+    size, tag = audio.wav_size(programme), audio.etag(programme)
+    span = _span(request, size, tag)
+    return _sound(
+        request, audio.wav(programme, *(span or (0, size))), size=size, span=span, kind="audio/wav", tag=tag,
+        name="inline",
+    )  # fmt: skip
+
+
+@api_get("/api/v1/sessions/{session_id:uuid}/audio.flac", tags=["sessions"], media_type="audio/flac")
+def download_flac(request: Ask, session_id: UUID) -> Response[Any]:
+    """The sound as 24-bit FLAC, the same samples; made on first use and kept sealed."""
+    with gate.read(request) as (tx, me):
+        session = actions.one(tx, me.user_id, session_id)
+        row = actions.audio_row(tx, me.user_id, session_id)
+    files: audio.SoundFiles = request.app.state.files
+    path = files.flac(me.user_id, session, row)
+    size, tag = audio.sealed_size(path), audio.etag(audio.sound_of(session))
+    span = _span(request, size, tag)
+    return _sound(
+        request, files.read(me.user_id, path, row, *(span or (0, size))), size=size, span=span,
+        kind="audio/flac", tag=tag, name=f'attachment; filename="stillwave-{session.start_time:%Y-%m-%d-%H%M}.flac"',
+    )  # fmt: skip
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+
+def _start_page(**more: object) -> dict[str, object]:
+    return {
+        "states": [{"key": key, "label": state.label, "hint": state.hint} for key, state in STATES.items()],
+        "backgrounds": [{"key": key, "label": label} for key, label in BACKGROUNDS.items()],
+        "confirm": [],
+        "refusal": None,
+        **more,
+    }
+
+
+@page_get("/start")
+def start_page(request: Ask) -> Response[Any]:
+    """The form of a session."""
+    with gate.read(request) as (tx, me):
+        wish = accounts.preferences(tx, me.user_id)
+        kind = actions.kind_of_hour(kit_of(request).clock(), accounts.zone(tx, me.user_id))
+    if me.needs:
+        return pages.see_other("/")
+    values = {"minutes": str(wish.preferred_duration), "background": wish.background_sound_type, "kind": kind}
+    return pages.page(request, "sessions/start.html", me=me, errors={}, values=values, **_start_page())
+
+
+@page_post("/sessions")
+def start(request: Ask, data: Form) -> Response[Any]:
+    """Plan a session by form and go to its player."""
+    kit = kit_of(request)
+    fields = {name: value == "yes" for name, value in data.items() if name in ("headphones", "confirm", "background_only")}
+    try:
+        wish = read_form({**data, **fields}, Wish)
+        with gate.write(request) as (tx, me):
+            row = actions.start(tx, me, wish, kit.clock(), secrets.randbelow(2**53))
+    except NothingLeft as error:
+        refusal = {
+            "reason": error.detail,
+            "possible": error.extra.get("possible", []),
+            "background_only": error.extra.get("background_only", False),
+        }
+        return pages.form_again(request, "sessions/start.html", data, error, **_start_page(refusal=refusal))
+    except (BadInput, Conflict) as error:
+        confirm = error.extra.get("confirm", [])
+        return pages.form_again(request, "sessions/start.html", data, error, **_start_page(confirm=confirm))
+    request.app.state.files.measure_soon(me.user_id, row.id)
+    return pages.see_other(f"/sessions/{row.id}")
+
+
+@page_get("/sessions/{session_id:uuid}")
+def player_page(request: Ask, session_id: UUID) -> Response[str]:
+    """The player."""
+    with gate.read(request) as (tx, me):
+        row = actions.one(tx, me.user_id, session_id)
+        measured = actions.measured(tx, me.user_id, session_id)
+    sound, shown = row.sound(), _shown(row)
+    session = {
+        "id": row.id,
+        "title": rules.title(row.session_type, row.target_state),
+        "reason": shown.reason or "",
+        "minutes": round((shown.seconds or 0) / 60),
+        "seconds": shown.seconds or 0,
+        "position_s": row.position_s,
+        "target_hz": row.target_frequency,
+        "method_label": _METHODS.get(shown.method or "", "Background sound"),
+        "volume_level": row.volume_level,
+        "warnings": shown.warnings,
+        "has_beat": sound is not None and sound.method != "none",
+        "audio_url": shown.audio_url or "",
+        "flac_url": shown.flac_url,
+        "path_svg": _path_picture(row),
+        "measured": measured,
+    }
+    return pages.page(request, "sessions/player.html", me=me, session=session)
+
+
+def _path_picture(row: SessionRow) -> Markup:
+    sound = row.sound()
+    if sound is None or sound.method == "none":
+        return Markup("")
+    points = rules.path(sound)
+    label = "Beat frequency over the session"
+    return Markup(charts.frequency_path(points, label=label) + charts.frequency_path_table(points, label=label))  # noqa: S704  our own SVG
+
+
+@page_get("/history")
+def history_page(request: Ask, before: UUID | None = None) -> Response[str]:
+    """Past sessions."""
+    with gate.read(request) as (tx, me):
+        zone = accounts.zone(tx, me.user_id)
+        rows = actions.page(tx, me.user_id, before or _NEWEST, _PAGE + 1)
+    now = kit_of(request).clock()
+    return pages.page(
+        request, "sessions/history.html", me=me,
+        sessions=[actions.card(row, zone, now) for row in rows[:_PAGE]],
+        next_url=f"/history?before={rows[_PAGE - 1].id}" if len(rows) > _PAGE else None,
+    )  # fmt: skip
+
+
+HANDLERS = [
+    start_session, list_sessions, read_session, follow_session, read_measured, stream_wav, download_flac,
+    start_page, start, player_page, history_page,
+]  # fmt: skip

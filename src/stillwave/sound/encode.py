@@ -1,0 +1,132 @@
+"""The sound as a file: a WAV that exists only as the bytes asked for, and a FLAC of the same samples."""
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from stillwave.sound import render
+from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
+
+HEADER_BYTES = 68
+Progress = Callable[[int], None]
+
+_PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
+
+
+def wav_size(programme: Programme) -> int:
+    """Return the length of the whole WAV in bytes; below 4 GiB for the longest programme."""
+    return HEADER_BYTES + programme.total_samples * render.FRAME_BYTES
+
+
+def wav_header(programme: Programme) -> bytes:
+    """Return the 68 bytes before the first sample: RIFF, WAVE_FORMAT_EXTENSIBLE, 44.1 kHz, 24 bit, stereo."""
+    data_bytes = programme.total_samples * render.FRAME_BYTES
+    form = struct.pack(
+        "<HHIIHHHHI16s",
+        0xFFFE,
+        2,
+        SAMPLE_RATE_HZ,
+        SAMPLE_RATE_HZ * render.FRAME_BYTES,
+        render.FRAME_BYTES,
+        24,
+        22,
+        24,
+        3,  # front left, front right
+        _PCM_GUID,
+    )
+    riff = struct.pack("<4sI4s4sI", b"RIFF", HEADER_BYTES - 8 + data_bytes, b"WAVE", b"fmt ", len(form))
+    return riff + form + struct.pack("<4sI", b"data", data_bytes)
+
+
+def wav_range(programme: Programme, first_byte: int, end_byte: int) -> Iterator[bytes]:
+    """Yield bytes [first_byte, end_byte) of the whole WAV, in pieces of at most 0.74 s, each made when asked for.
+
+    Raises:
+        ValueError: the range is not within 0 and `wav_size(programme)`.
+    """
+    if not 0 <= first_byte <= end_byte <= wav_size(programme):
+        msg = f"first_byte and end_byte must be within 0 <= first_byte <= end_byte <= {wav_size(programme)}"
+        raise ValueError(msg)
+    return _wav_pieces(programme, first_byte, end_byte)
+
+
+def write_wav(programme: Programme, file: BinaryIO | str | Path, progress: Progress | None = None) -> None:
+    """Write the whole WAV; `progress` hears the frames done after each piece. A failed write leaves what it wrote."""
+    with _opened(file) as out:
+        out.write(wav_header(programme))
+        for start, stop in render.edges(0, programme.total_samples):
+            out.write(render.pcm24(programme, start, stop))
+            if progress is not None:
+                progress(stop)
+
+
+def write_flac(programme: Programme, file: BinaryIO | str | Path, progress: Progress | None = None) -> None:
+    """Write a 24-bit FLAC that decodes to exactly `render.pcm24`; `file` must be able to seek.
+
+    Raises:
+        OSError: the file refused a write; what is there is not a whole FLAC.
+    """
+    with _opened(file) as out:
+        watched = _Watched(out)
+        try:
+            with soundfile.SoundFile(
+                watched, "w", SAMPLE_RATE_HZ, channels=2, format="FLAC", subtype="PCM_24"
+            ) as flac:
+                for start, stop in render.edges(0, programme.total_samples):
+                    # Left-justified 32-bit integers pass through libsndfile unchanged; floats take its slow path.
+                    flac.write(render.samples24(programme, start, stop) << np.int32(8))
+                    watched.raise_error()
+                    if progress is not None:
+                        progress(stop)
+        finally:
+            watched.raise_error()
+
+
+class _Watched:
+    """A file for libsndfile, which cannot let an exception through: the first one is kept and raised later."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            if self._error is None:
+                self._file.write(data)
+        except OSError as error:
+            self._error = error
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+    def raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+def _wav_pieces(programme: Programme, first_byte: int, end_byte: int) -> Iterator[bytes]:
+    if first_byte < min(end_byte, HEADER_BYTES):
+        yield wav_header(programme)[first_byte : min(end_byte, HEADER_BYTES)]
+    first, end = max(first_byte - HEADER_BYTES, 0), end_byte - HEADER_BYTES
+    if end <= first:
+        return
+    frame = render.FRAME_BYTES
+    for start, stop in render.edges(first // frame, -(-end // frame)):
+        piece = render.pcm24(programme, start, stop)
+        yield piece[max(first - start * frame, 0) : end - start * frame]
+
+
+def _opened(file: BinaryIO | str | Path) -> AbstractContextManager[BinaryIO]:
+    return Path(file).open("wb") if isinstance(file, str | Path) else nullcontext(file)

@@ -1,0 +1,97 @@
+"""How loud: from volume_level to the gains of beat and bed, worked out before a sample is made."""
+
+import cmath
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from stillwave.sound import tones
+from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme, target_lufs
+
+# Integrated loudness (BS.1770) in LUFS and highest magnitude in 30 minutes of each bed as `nature.BEDS` makes it.
+# Measured by `tests/unit/sound/test_loudness_follows_the_volume_level.py`, which prints them when one has moved.
+BED_LUFS = {
+    "nature": 1.6,
+    "rain": 8.2,
+    "ocean": 0.2,
+    "stream": -2.9,
+    "wind": -2.0,
+    "night": -5.2,
+    "ambient": -9.3,
+    "white_noise": 6.1,
+    "pink_noise": 12.3,
+    "brown_noise": -32.7,
+}
+BED_PEAK = {
+    "nature": 4.83,
+    "rain": 9.85,
+    "ocean": 6.19,
+    "stream": 3.6,
+    "wind": 5.11,
+    "night": 2.14,
+    "ambient": 1.23,
+    "white_noise": 1.76,
+    "pink_noise": 15.7,
+    "brown_noise": 0.143,
+}
+# The master bends samples above 0.8. Gains keep the mix below this, with 2 dB to -1 dBTP for peaks between samples
+# and for a bed that outdoes the 30 minutes it was measured over.
+PEAK_MOST = 0.75
+
+
+def _k_weighting() -> list[list[float]]:
+    """Return the two sections of ITU-R BS.1770-5 annex 1 for 44.1 kHz, from their analogue prototypes.
+
+    The recommendation prints coefficients for 48 kHz only; frequency, gain and Q behind them are those that
+    B. de Man (2014) and libebur128 use.
+    """
+    k, q = math.tan(math.pi * 1681.974450955533 / SAMPLE_RATE_HZ), 0.7071752369554196
+    high = 10 ** (3.999843853973347 / 20)
+    band = high**0.4996667741545416
+    a0 = 1 + k / q + k * k
+    shelf = [(high + band * k / q + k * k) / a0, 2 * (k * k - high) / a0, (high - band * k / q + k * k) / a0]
+    shelf += [2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]
+    k, q = math.tan(math.pi * 38.13547087602444 / SAMPLE_RATE_HZ), 0.5003270373238773
+    a0 = 1 + k / q + k * k
+    return [shelf, [1.0, -2.0, 1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]]
+
+
+K_WEIGHTING = np.array(_k_weighting())
+
+
+def k_weighted_db(hz: float) -> float:
+    """Return the gain of the K-weighting at a frequency, in dB."""
+    z = cmath.exp(-2j * math.pi * hz / SAMPLE_RATE_HZ)
+    gain = 1.0
+    for b0, b1, b2, a1, a2 in K_WEIGHTING:
+        gain *= abs((b0 + b1 * z + b2 * z * z) / (1 + a1 * z + a2 * z * z))
+    return 20 * math.log10(gain)
+
+
+def beat_lufs(programme: Programme) -> float:
+    """Return the loudness of the beat at peak 1, both ears together, at the mean carrier."""
+    mean_square = 2 * tones.MEAN_SQUARE[programme.method]
+    return -0.691 + 10 * math.log10(mean_square) + k_weighted_db(tones.mean_carrier_hz(programme.segments))
+
+
+@lru_cache(maxsize=256)
+def gains(programme: Programme) -> tuple[float, float]:
+    """Return the factors for beat (peak 1) and bed (as made), so that their sum has the programme's loudness.
+
+    Where a bed's peaks are too high for that loudness, both give way together.
+    """
+    target = target_lufs(programme.volume_level)
+    if math.isinf(target):
+        return 0.0, 0.0
+    beat = 10 ** (programme.beat_db / 10) if programme.method != "none" else 0.0
+    bed = 10 ** (programme.bed_db / 10) if programme.bed != "none" else 0.0
+    beat_gain = bed_gain = peak = 0.0
+    if beat:
+        beat_gain = 10 ** ((target - beat_lufs(programme)) / 20) * math.sqrt(beat / (beat + bed))
+        peak += beat_gain * tones.PEAK
+    if bed:
+        bed_gain = 10 ** ((target - BED_LUFS[programme.bed]) / 20) * math.sqrt(bed / (beat + bed))
+        peak += bed_gain * BED_PEAK[programme.bed]
+    scale = min(1.0, PEAK_MOST / peak)
+    return beat_gain * scale, bed_gain * scale

@@ -1,0 +1,268 @@
+"""What a sound really contains, taken from its samples: the `frequency_data` of an audio file.
+
+Frequencies come from complex demodulation: each tone is turned down by its planned phase, and what turning is left,
+found as the highest point of a Hann-windowed spectrum, is its error. Demodulating by the plan's own path keeps ramps
+and bends sharp; a tone that is elsewhere still shows as far away as it is.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stillwave.sound import kernels, lines, render
+from stillwave.sound.levels import K_WEIGHTING
+from stillwave.sound.noise import Sound
+from stillwave.sound.programme import ENGINE_VERSION, SAMPLE_RATE_HZ, Programme
+
+WINDOW_S = 10
+WINDOWS_MOST = 60
+FULL_SCALE = 2.0**23
+GATE_SAMPLES = 4_410  # loudness is gathered every 100 ms; a gating block is four of them (BS.1770-5)
+TAPS = 24
+SPECTRUM_SAMPLES = 16_384
+# Below this a bed's spectrum is the dither's (-184 dBFS/Hz), not its own.
+SPECTRUM_LEAST_DB = -165.0
+
+
+class Window(msgspec.Struct, frozen=True):
+    """One stretch of the sound; null where there is nothing to measure. Carriers and beat are means over it."""
+
+    start_s: float
+    seconds: float
+    left_carrier_hz: float | None
+    right_carrier_hz: float | None
+    beat_hz: float | None
+    planned_beat_hz: float | None
+    error_hz: float | None
+    level_dbfs: float | None
+    sample_peak_dbfs: float | None
+    loudness_lufs: float | None
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    """The whole sound; `method` is the plan's, or what was found where there is no plan."""
+
+    engine_version: int
+    method: str
+    sample_rate_hz: int
+    seconds: float
+    windows: tuple[Window, ...]
+    beat_error_most_hz: float | None
+    loudness_lufs: float | None
+    true_peak_dbtp: float | None
+    sample_peak_dbfs: float | None
+    noise_slope_db_per_octave: float | None
+    content_sha256: str
+
+
+def measure(
+    programme: Programme | None,
+    blocks: Iterable[NDArray[np.int32]] | None = None,
+    *,
+    total_samples: int | None = None,
+    windows_most: int = WINDOWS_MOST,
+) -> Measurement:
+    """Measure a programme's sound, or any sound handed in as blocks of 24-bit integers (n, 2) at 44.1 kHz.
+
+    Args:
+        programme: the plan; None searches for tones instead.
+        blocks: the samples; None renders them from the programme.
+        total_samples: length of the blocks, where there is no programme to tell.
+        windows_most: windows of 10 s to measure, spread over the whole.
+
+    Raises:
+        ValueError: neither a programme nor blocks and their length; or the blocks are shorter or longer.
+    """
+    if programme is not None:
+        total_samples = programme.total_samples
+    if total_samples is None or (blocks is None and programme is None):
+        msg = "measure needs a programme, or blocks and total_samples"
+        raise ValueError(msg)
+    meter = Meter(programme, total_samples, windows_most=windows_most)
+    if blocks is None and programme is not None:
+        blocks = (render.samples24(programme, start, stop) for start, stop in render.edges(0, total_samples))
+    for block in blocks or ():
+        meter.add(block)
+    return meter.result()
+
+
+class Meter:
+    """Measures a sound as it passes, block by block, in bounded memory; `result` when all has been added."""
+
+    def __init__(
+        self, programme: Programme | None, total_samples: int, *, windows_most: int = WINDOWS_MOST
+    ) -> None:
+        self._programme = programme
+        self._total = total_samples
+        self._starts = _window_starts(total_samples, windows_most)
+        self._window = np.empty((2, min(WINDOW_S * SAMPLE_RATE_HZ, total_samples)))
+        self._found: list[tuple[str, Window]] = []
+        self._spectrum = np.zeros(SPECTRUM_SAMPLES // 2 + 1)
+        self._hash = hashlib.sha256()
+        self._pending: list[NDArray[np.int32]] = []
+        self._pending_samples = 0
+        self._at = 0
+        self._k_state = np.zeros((len(K_WEIGHTING), 2, 2))
+        self._gate_powers: list[Sound] = []
+        self._history = np.zeros((2, TAPS - 1))
+        self._true_peak = self._peak = 0.0
+
+    def add(self, samples: NDArray[np.int32]) -> None:
+        """Take the next frames, (n, 2) int32 within +-2^23; blocks may be of any length."""
+        self._hash.update(render.packed24(samples))
+        self._pending.append(samples)
+        self._pending_samples += len(samples)
+        if self._pending_samples >= SAMPLE_RATE_HZ:
+            waiting = np.concatenate(self._pending)
+            whole = len(waiting) - len(waiting) % SAMPLE_RATE_HZ
+            for start in range(0, whole, SAMPLE_RATE_HZ):
+                self._second(waiting[start : start + SAMPLE_RATE_HZ])
+            self._pending, self._pending_samples = [waiting[whole:]], len(waiting) - whole
+
+    def result(self) -> Measurement:
+        """Return the measurement.
+
+        Raises:
+            ValueError: other than `total_samples` frames were added.
+        """
+        if self._pending_samples:
+            self._second(np.concatenate(self._pending))
+            self._pending, self._pending_samples = [], 0
+        if self._at != self._total:
+            msg = f"total_samples must be the number of frames added, {self._at}, not {self._total}"
+            raise ValueError(msg)
+        methods = [method for method, _ in self._found]
+        errors = [abs(window.error_hz) for _, window in self._found if window.error_hz is not None]
+        return Measurement(
+            engine_version=self._programme.version if self._programme else ENGINE_VERSION,
+            method=self._programme.method if self._programme else max(set(methods), key=methods.count, default="none"),
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            seconds=self._total / SAMPLE_RATE_HZ,
+            windows=tuple(window for _, window in self._found),
+            beat_error_most_hz=max(errors, default=None),
+            loudness_lufs=_gated(np.concatenate(self._gate_powers) if self._gate_powers else np.zeros(0)),
+            true_peak_dbtp=_decibels(self._true_peak),
+            sample_peak_dbfs=_decibels(self._peak),
+            noise_slope_db_per_octave=_slope(self._spectrum),
+            content_sha256=self._hash.hexdigest(),
+        )
+
+    def _second(self, samples: NDArray[np.int32]) -> None:
+        sound = np.ascontiguousarray(samples.T) / FULL_SCALE
+        self._peak = max(self._peak, float(np.abs(sound).max()))
+        joined = np.concatenate([self._history, sound], axis=1)
+        self._true_peak = kernels.true_peak(joined, INTERPOLATION, self._true_peak)
+        self._history = np.ascontiguousarray(joined[:, 1 - TAPS :])
+        self._collect(sound)
+        weighted = sound.copy()
+        kernels.sections(weighted, K_WEIGHTING, self._k_state)
+        whole = weighted.shape[1] - weighted.shape[1] % GATE_SAMPLES
+        self._gate_powers.append((weighted[:, :whole] ** 2).reshape(2, -1, GATE_SAMPLES).mean(axis=2).sum(axis=0))
+        self._at += sound.shape[1]
+
+    def _collect(self, sound: Sound) -> None:
+        """Copy a second into the window it belongs to; windows start at whole seconds and never overlap."""
+        if len(self._found) == len(self._starts):
+            return
+        place = self._at - self._starts[len(self._found)]
+        frames = self._window.shape[1]
+        if place < 0:
+            return
+        self._window[:, place : place + sound.shape[1]] = sound[:, : frames - place]
+        if place + sound.shape[1] >= frames:
+            self._found.append(self._measured(self._starts[len(self._found)]))
+            self._spectrum += _power_spectrum(self._window)
+
+    def _measured(self, start: int) -> tuple[str, Window]:
+        frames = self._window.shape[1]
+        if self._programme is None:
+            method, left, right, beat = lines.searched(self._window)
+            planned = None
+        else:
+            method = self._programme.method
+            left, right, beat, planned = lines.expected(self._window, self._programme, start)
+        weighted = self._window.copy()
+        kernels.sections(weighted, K_WEIGHTING, np.zeros((len(K_WEIGHTING), 2, 2)))
+        power = float((weighted**2).mean(axis=1).sum())
+        return method, Window(
+            start_s=start / SAMPLE_RATE_HZ,
+            seconds=frames / SAMPLE_RATE_HZ,
+            left_carrier_hz=left,
+            right_carrier_hz=right,
+            beat_hz=beat,
+            planned_beat_hz=planned,
+            error_hz=None if beat is None or planned is None else beat - planned,
+            level_dbfs=_decibels(math.sqrt(float((self._window**2).mean()))),
+            sample_peak_dbfs=_decibels(float(np.abs(self._window).max())),
+            loudness_lufs=_lufs(power),
+        )
+
+
+def _window_starts(total_samples: int, windows_most: int) -> list[int]:
+    seconds = total_samples // SAMPLE_RATE_HZ
+    count = max(1, min(windows_most, seconds // WINDOW_S))
+    spread = (seconds - WINDOW_S) / max(1, count - 1)
+    return [SAMPLE_RATE_HZ * max(0, int(place * spread)) for place in range(count)]
+
+
+def _interpolation() -> Sound:
+    """Return three filters (3, TAPS) that read between samples at 1/4, 1/2 and 3/4: sinc under a Kaiser window."""
+    at = np.arange(TAPS) - TAPS / 2 + 1
+    rows = []
+    for part in (0.25, 0.5, 0.75):
+        x = at - part
+        taps = np.sinc(x) * np.i0(7.0 * np.sqrt(np.clip(1 - (x / (TAPS / 2)) ** 2, 0, 1))) / np.i0(7.0)
+        rows.append(taps / taps.sum())
+    return np.array(rows)
+
+
+INTERPOLATION = _interpolation()
+
+
+def _power_spectrum(sound: Sound) -> Sound:
+    """Return the mean power density of both ears over non-overlapping stretches of a window, per Hz."""
+    count = sound.shape[1] // SPECTRUM_SAMPLES
+    if count == 0:
+        return np.zeros(SPECTRUM_SAMPLES // 2 + 1)
+    parts = sound[:, : count * SPECTRUM_SAMPLES].reshape(-1, SPECTRUM_SAMPLES) * HANN
+    spectra: Sound = np.abs(np.fft.rfft(parts, axis=1)) ** 2
+    return spectra.mean(axis=0) * 2 / (SAMPLE_RATE_HZ * (HANN**2).sum())
+
+
+HANN = np.hanning(SPECTRUM_SAMPLES)
+
+
+def _slope(spectrum: Sound) -> float | None:
+    """Return the slope of the noise from 40 Hz to 12.5 kHz in dB an octave: a line through third-octave medians.
+
+    A median passes over the few bins that a tone fills.
+    """
+    hz = np.fft.rfftfreq(SPECTRUM_SAMPLES, 1 / SAMPLE_RATE_HZ)
+    centres = 40.0 * 2 ** (np.arange(26) / 3)
+    density = np.array([np.median(spectrum[(hz >= c / 2 ** (1 / 6)) & (hz < c * 2 ** (1 / 6))]) for c in centres])
+    if density.max() < 10 ** (SPECTRUM_LEAST_DB / 10):
+        return None
+    return float(np.polyfit(np.log2(centres), 10 * np.log10(np.maximum(density, 1e-30)), 1)[0])
+
+
+def _gated(powers: Sound) -> float | None:
+    """Return the integrated loudness of BS.1770-5 from the powers of 100 ms steps."""
+    if len(powers) < 4:
+        return None
+    blocks = np.convolve(powers, np.full(4, 0.25), "valid")
+    heard = blocks[blocks > 10 ** ((-70 + 0.691) / 10)]
+    if len(heard) == 0:
+        return None
+    return _lufs(float(heard[heard > heard.mean() / 10].mean()))
+
+
+def _lufs(power: float) -> float | None:
+    return -0.691 + 10 * math.log10(power) if power > 0 else None
+
+
+def _decibels(amplitude: float) -> float | None:
+    return 20 * math.log10(amplitude) if amplitude > 0 else None

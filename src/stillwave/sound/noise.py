@@ -1,0 +1,125 @@
+"""Noise by absolute sample index: white is a hash of (key, index); colours are filters that start afresh at each
+block, far enough ahead of it to have forgotten their start.
+
+All arrays are (2, frames) float64, left and right independent.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillwave.sound import kernels
+from stillwave.sound.programme import SAMPLE_RATE_HZ
+
+Sound = NDArray[np.float64]
+
+# Every block starts at a multiple of this and every filter starts WARM_UP_SAMPLES before it, so what a sample is
+# never depends on where a slice begins. 0.74 s: short enough to start at once, long enough to dilute the warm-up.
+BLOCK_SAMPLES = 32_768
+# The slowest pole used (Kellet's 0.99886, 8 Hz) is down by 61 dB after this, and it carries a small part of the power.
+WARM_UP_SAMPLES = 6_144
+# Slow movements are worked out every 5.8 ms and joined by straight lines.
+CONTROL_SAMPLES = 256
+
+_WORD = 2**64
+
+
+def key(seed: int, name: str) -> np.uint64:
+    """Return a 64-bit key of its own for each named source within one seed (FNV-1a of the name, then mixed)."""
+    value = 0xCBF29CE484222325
+    for byte in name.encode():
+        value = (value ^ byte) * 0x100000001B3 % _WORD
+    value = (value ^ seed * 0x9E3779B97F4A7C15) % _WORD
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 % _WORD
+    value = (value ^ value >> 27) * 0x94D049BB133111EB % _WORD
+    return np.uint64(value ^ value >> 31)
+
+
+def white(source: np.uint64, start: int, frames: int) -> Sound:
+    """Return white noise, unit RMS, never above 1.74."""
+    out = np.empty((2, frames))
+    kernels.white(source, start, out)
+    return out
+
+
+def pink(source: np.uint64, start: int, frames: int) -> Sound:
+    """Return pink noise: -3 dB an octave from 10 Hz to 20 kHz."""
+    out = white(source, start - WARM_UP_SAMPLES, frames + WARM_UP_SAMPLES)
+    kernels.pink(out)
+    return out[:, WARM_UP_SAMPLES:]
+
+
+def brown(source: np.uint64, start: int, frames: int) -> Sound:
+    """Return brown noise: -6 dB an octave above 40 Hz; below 20 Hz it falls away, where it only costs headroom."""
+    return shaped(source, start, frames, BROWN)
+
+
+def shaped(source: np.uint64, start: int, frames: int, coefficients: Sound) -> Sound:
+    """Return white noise through second-order sections (k, 5)."""
+    return _warmed(source, start, frames, coefficients)[:, WARM_UP_SAMPLES:]
+
+
+def add_shaped(out: Sound, source: np.uint64, start: int, coefficients: Sound, level: Sound, gain: float) -> None:
+    """Add shaped noise to `out`, its loudness led by control points (2, m + 1)."""
+    warmed = _warmed(source, start, out.shape[1], coefficients)
+    kernels.layer(warmed, level, gain, WARM_UP_SAMPLES, CONTROL_SAMPLES, out)
+
+
+def _warmed(source: np.uint64, start: int, frames: int, coefficients: Sound) -> Sound:
+    out = white(source, start - WARM_UP_SAMPLES, frames + WARM_UP_SAMPLES)
+    kernels.sections(out, coefficients, np.zeros((len(coefficients), 2, 2)))
+    return out
+
+
+def drift(source: np.uint64, start: int, frames: int, period_s: float) -> Sound:
+    """Return a slow wander within -1..1 at control points, (frames // CONTROL_SAMPLES + 1,).
+
+    One random value each `period_s`, joined by smoothstep; the hash of the value's number, so it never repeats.
+    """
+    at = (start + CONTROL_SAMPLES * np.arange(frames // CONTROL_SAMPLES + 1)) / (period_s * SAMPLE_RATE_HZ)
+    first = math.floor(at[0])
+    values = np.empty((2, math.floor(at[-1]) - first + 2))
+    kernels.white(source, first, values)
+    place = np.floor(at).astype(np.int64) - first
+    u = at - np.floor(at)
+    u = u * u * (3.0 - 2.0 * u)
+    knots = values[0] / math.sqrt(3.0)
+    return knots[place] + (knots[place + 1] - knots[place]) * u
+
+
+def low_pass(corner_hz: float, q: float = math.sqrt(0.5)) -> list[float]:
+    """Return a low-pass section (R. Bristow-Johnson's Audio EQ Cookbook)."""
+    cosine, alpha = _angle(corner_hz, q)
+    return _section((1 - cosine) / 2, 1 - cosine, (1 - cosine) / 2, cosine, alpha)
+
+
+def high_pass(corner_hz: float, q: float = math.sqrt(0.5)) -> list[float]:
+    """Return a high-pass section (Audio EQ Cookbook)."""
+    cosine, alpha = _angle(corner_hz, q)
+    return _section((1 + cosine) / 2, -1 - cosine, (1 + cosine) / 2, cosine, alpha)
+
+
+def band_pass(centre_hz: float, q: float) -> list[float]:
+    """Return a band-pass section of peak gain 1 (Audio EQ Cookbook)."""
+    cosine, alpha = _angle(centre_hz, q)
+    return _section(alpha, 0.0, -alpha, cosine, alpha)
+
+
+def one_pole_low_pass(corner_hz: float) -> list[float]:
+    """Return a low-pass section of 6 dB an octave."""
+    pole = math.exp(-2 * math.pi * corner_hz / SAMPLE_RATE_HZ)
+    return [1 - pole, 0.0, 0.0, -pole, 0.0]
+
+
+def _angle(hz: float, q: float) -> tuple[float, float]:
+    w = 2 * math.pi * hz / SAMPLE_RATE_HZ
+    return math.cos(w), math.sin(w) / (2 * q)
+
+
+def _section(b0: float, b1: float, b2: float, cosine: float, alpha: float) -> list[float]:
+    a0 = 1 + alpha
+    return [b0 / a0, b1 / a0, b2 / a0, -2 * cosine / a0, (1 - alpha) / a0]
+
+
+BROWN = np.array([one_pole_low_pass(20.0), high_pass(16.0, 0.5)])

@@ -1,0 +1,42 @@
+"""What every request needs, opened once: settings, database, limits, mail, the clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from litestar import Request
+
+from stillwave.db.database import PostgresDatabase, SqliteDatabase
+from stillwave.settings import Settings
+from stillwave.web.limits import RateLimits
+from stillwave.web.mail import Mailer
+
+
+def system_clock() -> dt.datetime:
+    """Now, in UTC, to the millisecond (what both engines keep)."""
+    now = dt.datetime.now(dt.UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class Kit(msgspec.Struct, frozen=True, kw_only=True):
+    """The open parts of a running Stillwave."""
+
+    settings: Settings
+    database: SqliteDatabase | PostgresDatabase
+    limits: RateLimits
+    mail: Mailer
+    clock: Callable[[], dt.datetime] = system_clock
+
+
+def kit_of(request: Request[Any, Any, Any]) -> Kit:
+    """The kit of the application that got this request."""
+    kit: Kit = request.app.state.kit
+    return kit
+
+
+def address_of(request: Request[Any, Any, Any]) -> str:
+    """The network address a request came from (behind a proxy on this machine: the one it forwards)."""
+    return request.client.host if request.client else "unknown"

@@ -1,0 +1,98 @@
+"""Server-rendered pages: Jinja templates beside their feature, one layout, one-time notices."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import jinja2
+from litestar import MediaType, Request, Response
+from litestar.datastructures import CacheControlHeader, Cookie
+
+from stillwave.errors import StillwaveError
+
+_ROOT = Path(__file__).parent.parent
+STATIC = Path(__file__).parent / "static"
+# A static address changes with its content (see `static_url`).
+FOREVER = CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
+_NOTICE = "stillwave_notice"
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_ROOT),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals["static"] = static_url
+    return found
+
+
+@cache
+def static_url(name: str) -> str:
+    """The address of a static file; it changes with its content, so that it can be cached for a year."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+def page(
+    request: Request[Any, Any, Any],
+    template: str,
+    *,
+    me: object = None,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    notice: str | None = None,
+    **context: object,
+) -> Response[str]:
+    """The rendered template as an answer; a notice left by the request before is shown once."""
+    kept = request.cookies.get(_NOTICE)
+    told = notice or (unquote(kept) if kept else None)
+    if me is None:
+        me = request.scope.get("state", {}).get("me")
+    text = _templates().get_template(template).render(
+        me=me, path=request.url.path, notice=told, status=status, **context
+    )
+    answer = Response(text, status_code=status, headers=headers or {}, media_type=MediaType.HTML)
+    if kept:
+        answer.delete_cookie(_NOTICE)
+    return answer
+
+
+def see_other(path: str, *, notice: str | None = None, cookies: list[Cookie] | None = None) -> Response[None]:
+    """303: the browser goes on to `path` with GET. `notice` is shown there once."""
+    cookies = list(cookies or [])
+    if notice:
+        cookies.append(
+            Cookie(key=_NOTICE, value=quote(notice), max_age=60, httponly=True, samesite="lax", path="/")
+        )
+    return Response(None, status_code=303, headers={"Location": path}, cookies=cookies)
+
+
+def form_again(
+    request: Request[Any, Any, Any], template: str, form: Mapping[str, Any], error: StillwaveError, **context: object
+) -> Response[str]:
+    """The form once more with what was entered (never passwords) and what to change, beside its field."""
+    entries = error.extra.get("errors")
+    errors = {"": error.detail}
+    if isinstance(entries, list):
+        errors = {entry["field"]: _sentence(entry) for entry in entries}
+    values = {name: value for name, value in form.items() if "password" not in name and name != "code"}
+    return page(
+        request, template, status=error.status, headers=error.headers, errors=errors, values=values, **context
+    )
+
+
+def _sentence(entry: Mapping[str, Any]) -> str:
+    allowed = entry.get("allowed")
+    if isinstance(allowed, list):
+        allowed = ", ".join(str(part) for part in allowed)
+    text = f"This {entry['problem']}."
+    return f"{text} We take {allowed}." if isinstance(allowed, str) else text

@@ -1,0 +1,202 @@
+// The player: plays, seeks, keeps your place, and says kindly when something is in the way.
+const root = document.querySelector("[data-session]");
+const $ = (id) => document.getElementById(id);
+const audio = $("audio"), play = $("play"), seek = $("seek"), volume = $("volume"), trouble = $("trouble"), after = $("after");
+const { session: id, title } = root.dataset;
+const seconds = Number(root.dataset.seconds);
+const memory = `stillwave.position.${id}`;
+const SAVE_EVERY_MS = 10_000;
+
+// ---- the place: what the server knows, or what this device heard since and could not send
+const recall = () => {
+  try { return JSON.parse(localStorage.getItem(memory)) ?? null; } catch { return null; }
+};
+const remember = (position, sent) => {
+  try { localStorage.setItem(memory, JSON.stringify({ position, sent, at: Date.now() })); } catch { /* private mode: the server keeps it */ }
+};
+const resumeAt = () => {
+  const here = recall(), there = Number(root.dataset.position) || 0;
+  const thereAt = Date.parse(root.dataset.positionAt) || 0;
+  const newer = here && (thereAt ? here.at > thereAt : !here.sent);
+  const position = newer ? here.position : there;
+  return position >= seconds - 1 ? 0 : position;
+};
+let place = resumeAt();
+
+// ---- saying things
+const say = (text) => { $("status").textContent = text; };
+let again = null;
+const complain = (text, retry, signIn = false) => {
+  trouble.firstElementChild.textContent = text;
+  trouble.querySelector("a").hidden = !signIn;
+  $("retry").hidden = signIn;
+  again = retry;
+  trouble.hidden = false;
+};
+const calm = () => { trouble.hidden = true; again = null; };
+$("retry").addEventListener("click", () => { const go = again; calm(); go?.(); });
+
+// ---- telling the server
+let saved = place, ended = false;
+const save = async (extra = {}) => {
+  const position = Math.min(Math.round(place * 10) / 10, seconds);
+  if (position === saved && !extra.ended) return;
+  remember(position, false);
+  let answer;
+  try {
+    answer = await fetch(`/api/v1/sessions/${id}`, {
+      method: "PATCH", keepalive: true, credentials: "same-origin",
+      headers: { "Content-Type": "application/json", Accept: "application/json" },
+      body: JSON.stringify({ position_s: position, ...extra }),
+    });
+  } catch {
+    complain("Stillwave is out of reach. Your place is kept on this device and sent when it is back.", () => save(extra));
+    return;
+  }
+  if (answer.ok) { saved = position; remember(position, true); if (again) calm(); return; }
+  if (answer.status === 401) { complain("You have been signed out. Your place is kept on this device.", null, true); return; }
+  const problem = await answer.json().catch(() => ({}));
+  complain(problem.detail || problem.title || "Your place could not be saved just now.", () => save(extra));
+};
+addEventListener("online", () => { if (!trouble.hidden) { const go = again; calm(); go?.(); } });
+
+// ---- showing where we are
+const clock = (s) => {
+  const whole = Math.floor(s), h = Math.floor(whole / 3600), m = Math.floor(whole / 60) % 60, rest = String(whole % 60).padStart(2, "0");
+  return h ? `${h}:${String(m).padStart(2, "0")}:${rest}` : `${m}:${rest}`;
+};
+const spoken = (s) => `${Math.floor(s / 60)} minutes ${Math.floor(s % 60)} seconds`;
+const fill = (range) => range.style.setProperty("--fill", `${(100 * (range.value - range.min)) / (range.max - range.min || 1)}%`);
+let dragging = false;
+const show = () => {
+  $("position").textContent = clock(place);
+  if (!dragging) seek.value = String(Math.floor(place));
+  seek.setAttribute("aria-valuetext", `${spoken(place)} of ${spoken(seconds)}`);
+  fill(seek);
+};
+const media = navigator.mediaSession;
+const tellSystem = () => {
+  if (!media?.setPositionState) return;
+  try { media.setPositionState({ duration: seconds, playbackRate: 1, position: Math.min(place, seconds) }); } catch { /* not ready yet */ }
+};
+
+// ---- playing
+let wanted = false;
+const goTo = (s) => {
+  place = Math.max(0, Math.min(s, seconds));
+  if (audio.readyState > 0) audio.currentTime = place;
+  show();
+  tellSystem();
+};
+const load = () => { audio.src = root.dataset.audio; audio.load(); };
+const start = async () => {
+  wanted = true;
+  if (ended || place >= seconds - 0.5) { ended = false; after.hidden = true; goTo(0); }
+  if (!audio.src || audio.error) load();
+  say("Getting the sound ready…");
+  try { await audio.play(); } catch (problem) {
+    if (problem.name === "AbortError") return;
+    if (problem.name === "NotAllowedError") { wanted = false; say("Press play when you are ready."); return; }
+    if (!audio.error) broken();
+  }
+};
+const stop = () => { wanted = false; audio.pause(); };
+const broken = async () => {
+  root.classList.remove("is-playing");
+  say("");
+  // The element hides the reason; asking for one byte tells a lost network from a refusal.
+  let status = 0, detail = "";
+  try {
+    const probe = await fetch(root.dataset.audio, { headers: { Range: "bytes=0-0" } });
+    status = probe.status;
+    if (!probe.ok) detail = (await probe.json().catch(() => ({}))).detail ?? "";
+    else await probe.body?.cancel();
+  } catch { /* network */ }
+  const retry = () => { load(); if (wanted) start(); };
+  if (status === 401) complain("You have been signed out. Your place is kept on this device.", null, true);
+  else if (status === 0) complain("The connection was lost. Your place is kept.", retry);
+  else complain(detail || "The sound stopped coming. Your place is kept.", retry);
+};
+audio.addEventListener("loadedmetadata", () => { if (Math.abs(audio.currentTime - place) > 0.5) audio.currentTime = place; tellSystem(); });
+audio.addEventListener("playing", () => { root.classList.add("is-playing"); play.setAttribute("aria-label", "Pause"); if (again || !trouble.hidden) calm(); say(""); breathe(); tellSystem(); });
+audio.addEventListener("pause", () => { root.classList.remove("is-playing"); play.setAttribute("aria-label", "Play"); if (!audio.ended) { say("Paused"); save(); } });
+audio.addEventListener("waiting", () => { if (wanted) say("Waiting for the sound…"); });
+audio.addEventListener("error", () => { if (audio.src) broken(); });
+audio.addEventListener("timeupdate", () => { if (audio.readyState > 1 && !audio.seeking) { place = audio.currentTime; show(); } });
+audio.addEventListener("ended", () => {
+  ended = true; wanted = false; place = seconds;
+  root.classList.remove("is-playing");
+  document.body.classList.remove("dimmed");
+  play.setAttribute("aria-label", "Play again");
+  say("That was it.");
+  show();
+  save({ position_s: seconds, ended: true });
+  after.hidden = false;
+  after.querySelector("h2").focus();
+});
+
+play.addEventListener("click", () => (audio.paused ? start() : stop()));
+for (const b of root.querySelectorAll("[data-skip]")) b.addEventListener("click", () => { goTo(place + Number(b.dataset.skip)); if (audio.paused) save(); });
+seek.addEventListener("input", () => { dragging = true; place = Number(seek.value); show(); });
+seek.addEventListener("change", () => { dragging = false; goTo(Number(seek.value)); if (audio.paused) save(); });
+// The sound is rendered at the planned level, so 1 is the ceiling and the slider only goes down from it.
+const level = () => { audio.volume = Number(volume.value) / 100; $("volume-now").textContent = `${volume.value} %`; fill(volume); };
+volume.addEventListener("input", level);
+addEventListener("keydown", (event) => {
+  if (event.target.closest?.("input, button, a, summary, textarea, select") || event.metaKey || event.ctrlKey || event.altKey) return;
+  if (event.key === " " || event.key === "k") { event.preventDefault(); audio.paused ? start() : stop(); }
+  else if (event.key === "ArrowLeft") goTo(place - 15);
+  else if (event.key === "ArrowRight") goTo(place + 15);
+});
+const dim = $("dim");
+dim.addEventListener("click", (event) => { event.stopPropagation(); dim.setAttribute("aria-pressed", String(document.body.classList.toggle("dimmed"))); dim.blur(); });
+addEventListener("pointerdown", (event) => { if (event.target.closest("#dim, #play")) return; document.body.classList.remove("dimmed"); dim.setAttribute("aria-pressed", "false"); });
+
+setInterval(() => { if (!audio.paused) save(); }, SAVE_EVERY_MS);
+addEventListener("pagehide", () => { if (!ended) save(); });
+
+if (media) {
+  media.metadata = new MediaMetadata({ title, artist: "Stillwave" });
+  const handle = (name, f) => { try { media.setActionHandler(name, f); } catch { /* not known here */ } };
+  handle("play", start);
+  handle("pause", stop);
+  handle("stop", stop);
+  handle("seekbackward", (e) => goTo(place - (e.seekOffset ?? 15)));
+  handle("seekforward", (e) => goTo(place + (e.seekOffset ?? 15)));
+  handle("seekto", (e) => goTo(e.seekTime));
+}
+
+// ---- the visual: a breath every ten seconds. Never at the rate of the beat: flicker that fast can harm.
+const BREATH_MS = 10_000;
+const canvas = root.querySelector("canvas"), still = matchMedia("(prefers-reduced-motion: reduce)");
+const accent = getComputedStyle(document.body).getPropertyValue("--accent").trim();
+const draw = (phase) => {
+  const size = canvas.clientWidth * Math.min(devicePixelRatio, 2);
+  if (canvas.width !== size) canvas.width = canvas.height = size;
+  const ink = canvas.getContext("2d"), breath = (1 - Math.cos(2 * Math.PI * phase)) / 2;
+  ink.clearRect(0, 0, size, size);
+  ink.fillStyle = accent;
+  for (let ring = 4; ring >= 1; ring--) {
+    ink.globalAlpha = 0.05 + 0.02 * breath;
+    ink.beginPath();
+    ink.arc(size / 2, size / 2, size * (0.17 + (0.045 + 0.03 * breath) * ring), 0, 2 * Math.PI);
+    ink.fill();
+  }
+};
+let frame = 0, phase = 0, last = 0;
+const tick = (now) => {
+  phase += Math.min(now - last, 100) / BREATH_MS;
+  last = now;
+  draw(phase);
+  frame = audio.paused || still.matches || document.hidden ? 0 : requestAnimationFrame(tick);
+};
+const breathe = () => { if (!frame && !still.matches && !document.hidden) { last = performance.now(); frame = requestAnimationFrame(tick); } };
+document.addEventListener("visibilitychange", () => { if (!audio.paused) breathe(); });
+addEventListener("resize", () => draw(phase));
+
+root.querySelector(".js-only").hidden = false;
+load();
+level();
+show();
+draw(still.matches ? 0.35 : 0);
+if (place > 0) say(`Continues at ${clock(place)}`);

@@ -1,0 +1,106 @@
+"""The beat in the sound is the programme's, by a witness of a few lines and by the engine's own meter."""
+
+import subprocess
+
+import numpy as np
+import pytest
+
+from stillwave.sound import measure, render, tones
+from stillwave.sound.programme import BEDS, Programme, Segment
+
+RATE_HZ = 44_100
+
+
+def strongest_hz(channel: np.ndarray, low_hz: float, high_hz: float) -> float:
+    """Witness: the highest point of a Hann-windowed, zero-padded spectrum between two frequencies."""
+    spectrum = np.abs(np.fft.rfft(channel * np.hanning(len(channel)), 2**23))
+    hz = np.fft.rfftfreq(2**23, 1 / RATE_HZ)
+    spectrum[(hz < low_hz) | (hz > high_hz)] = 0
+    return float(hz[np.argmax(spectrum)])
+
+
+def decoded(file) -> np.ndarray:
+    command = ["sox", str(file), "-t", "raw", "-e", "signed", "-b", "32", "-L", "-"]
+    raw = subprocess.run(command, check=True, capture_output=True).stdout
+    return np.frombuffer(raw, "<i4").reshape(-1, 2) / 2**31
+
+
+def test_an_independent_witness_finds_the_held_beat_in_the_flac(flac_file):
+    for start_s in (25, 36):  # the hold, 24 s to 48 s: 6 Hz on 200 Hz
+        left, right = decoded(flac_file)[start_s * RATE_HZ : (start_s + 10) * RATE_HZ].T
+        found = strongest_hz(right, 198, 208) - strongest_hz(left, 192, 202)
+        assert found == pytest.approx(6.0, abs=0.01)
+        assert strongest_hz(left, 192, 202) == pytest.approx(197.0, abs=0.01)
+
+
+def test_phase_follows_the_frequency_of_the_plan():
+    """Witness: turns of both tones added up in steps of a millisecond, in long double."""
+    path = (Segment(4.0, 300, 200, 12, 4), Segment(4.0, 200, 260, 4, 10, "eased"), Segment(2.0, 260, 260, 10, 10))
+    plan = Programme(segments=path, method="binaural", bed="none", seed=1)
+    at = (np.arange(10_000, dtype=np.longdouble) + np.longdouble(0.5)) / 1000
+    first, second = at[:4000] / 4, (at[4000:8000] - 4) / 4
+    carrier = [300 - 100 * first, 200 + 60 * (3 * second**2 - 2 * second**3), np.full(2000, 260)]
+    beat = [12 - 8 * first, 4 + 6 * (3 * second**2 - 2 * second**3), np.full(2000, 10)]
+    for sample in (44_100, 4 * 44_100, 6 * 44_100, 8 * 44_100, 441_000):
+        steps = sample * 1000 // 44_100
+        found = tones.turns(plan.segments, sample)
+        assert found[0] == pytest.approx(float(np.concatenate(carrier)[:steps].sum() / 1000), abs=1e-4)
+        assert found[1] == pytest.approx(float(np.concatenate(beat)[:steps].sum() / 1000), abs=1e-5)
+
+
+def test_the_tone_is_a_sine_of_that_phase():
+    plan = Programme(segments=(Segment(4 * 3600.0, 200, 200, 8, 8),), method="binaural", bed="none", seed=1)
+    for start in (0, 4 * 3600 * RATE_HZ - 32_768):
+        sound = tones.render(plan, start, 32_768)
+        cycles = (np.arange(start, start + 32_768) * 196) % RATE_HZ / RATE_HZ  # exact: integers
+        assert np.abs(sound[0] - np.sin(2 * np.pi * cycles)).max() < 1e-7
+
+
+@pytest.mark.parametrize("bed", [bed for bed in BEDS if bed != "none"])
+@pytest.mark.parametrize("method", ["binaural", "monaural", "isochronic"])
+def test_every_window_is_within_a_hundredth_of_a_hertz(programme, method, bed):
+    found = measure.measure(programme(50.0, method=method, bed=bed))
+    assert len(found.windows) == 5
+    assert found.method == method
+    assert all(window.error_hz is not None for window in found.windows)
+    assert found.beat_error_most_hz < 0.01
+
+
+def test_a_beat_off_its_plan_is_reported_as_it_is(programme):
+    played, planned = (
+        Programme(segments=(Segment(20.0, 200, 200, hz, hz),), method="binaural", bed="pink_noise", seed=3)
+        for hz in (7.25, 7.0)
+    )
+    blocks = [render.samples24(played, *edge) for edge in render.edges(0, played.total_samples)]
+    for window in measure.measure(planned, blocks).windows:
+        assert window.beat_hz == pytest.approx(7.25, abs=0.01)
+        assert window.error_hz == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("bed", ["pink_noise", "ambient", "night"])
+def test_no_beat_is_reported_where_there_is_none(programme, bed):
+    silent = programme(20.0, method="none", bed=bed)
+    blocks = [render.samples24(silent, *edge) for edge in render.edges(0, silent.total_samples)]
+    for found in (measure.measure(silent), measure.measure(programme(20.0, bed=bed), blocks)):
+        assert [window.beat_hz for window in found.windows] == [None, None]
+        assert found.beat_error_most_hz is None
+    if bed != "ambient":  # the pad has tones of its own
+        unknown = measure.measure(None, blocks, total_samples=silent.total_samples)
+        assert unknown.method == "none"
+
+
+@pytest.mark.parametrize("method", ["binaural", "monaural", "isochronic"])
+def test_a_beat_is_found_without_a_plan(programme, method):
+    plan = programme(50.0, method=method)
+    blocks = [render.samples24(plan, *edge) for edge in render.edges(0, plan.total_samples)]
+    found = measure.measure(None, blocks, total_samples=plan.total_samples)
+    hold = found.windows[2]
+    assert found.method == method
+    assert hold.beat_hz == pytest.approx(6.0, abs=0.01)
+
+
+def test_swap_exchanges_left_and_right(programme):
+    plain, swapped = (measure.measure(programme(20.0, swap=swap)).windows[0] for swap in (False, True))
+    assert plain.left_carrier_hz < plain.right_carrier_hz
+    assert swapped.left_carrier_hz == pytest.approx(plain.right_carrier_hz, abs=0.01)
+    assert swapped.right_carrier_hz == pytest.approx(plain.left_carrier_hz, abs=0.01)
