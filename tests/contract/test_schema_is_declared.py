@@ -134,7 +134,7 @@ def declared(engine: tables.Engine) -> dict[str, dict[str, Any]]:
             "references": {(f.columns, f.parent, f.parent_columns, True) for f in t.foreign_keys},
             "indexes": {i.name: (i.columns, i.unique) for i in t.indexes},
         }
-        for t in tables.TABLES
+        for t in tables.tables_on(engine)
     }
 
 
@@ -162,7 +162,7 @@ def test_every_table_is_declared_and_every_declared_table_exists(database):
 
 @pytest.mark.parametrize("table", [t.name for t in tables.TABLES])
 def test_a_table_is_what_the_catalogue_says(database, table):
-    assert actual(database)[table] == declared(database.engine)[table]
+    assert actual(database).get(table) == declared(database.engine).get(table)
 
 
 @pytest.mark.parametrize("table", [t for t in tables.TABLES if t.partitioned_by], ids=lambda t: t.name)
