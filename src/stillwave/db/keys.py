@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import os
 import secrets
 import threading
@@ -84,17 +85,21 @@ def load_root_key(settings: Settings, *, may_create: bool) -> RootKey:
 
 
 def _write_new_root_key(path: Path) -> None:
+    # Written aside and linked into place: never half a key, and never two.
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return  # a second process was first
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # a second process was first
+            os.link(aside, path)
     except OSError as error:
         raise CannotStart(f"Cannot create the root key {path}: {error.strerror}.") from error
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(KEY_BYTES) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 class KeyStore:

@@ -51,8 +51,10 @@ def check(database: SqliteDatabase | PostgresDatabase) -> str:
 def upgrade(database: SqliteDatabase | PostgresDatabase) -> None:
     """The schema is the newest, in one transaction; running it again changes nothing.
 
-    Also remembers a check value of the root key, and refuses another key (CannotStart).
+    Also remembers a check value of the root key. Raises CannotStart for another key, and for a schema that is
+    newer than the program.
     """
+    check(database)
     # Alembic and SQLAlchemy cost two seconds of import; only a migration pays them.
     import alembic.command
     import alembic.config

@@ -62,7 +62,8 @@ class Vault:
         """The text inside an envelope. Raises SealBroken when it does not belong here."""
         try:
             raw = base64.urlsafe_b64decode(envelope.removeprefix(PREFIX))
-            if not envelope.startswith(PREFIX) or raw[:1] != _SUITE:
+            # Base64 has several spellings of the same bytes; only ours is an envelope.
+            if raw[:1] != _SUITE or envelope != PREFIX + base64.urlsafe_b64encode(raw).decode():
                 raise ValueError
             opened = AESGCM(self.keys.key(user_id)).decrypt(
                 raw[1:13], raw[13:], _place(place, row_id, user_id)
@@ -122,10 +123,18 @@ class SealedWriter(io.RawIOBase):
 
 
 def sealed_size(path: Path) -> int:
-    """Plain bytes inside a sealed file."""
+    """Plain bytes inside a sealed file. Raises SealBroken when it was cut off where no chunk ends."""
+    return _measure(path)[0]
+
+
+def _measure(path: Path) -> tuple[int, int]:
+    """Plain bytes and the number of the last chunk. Raises SealBroken for a length no writer makes."""
     body = path.stat().st_size - _HEAD_BYTES
-    chunks = max(1, -(-body // (CHUNK_BYTES + _TAG_BYTES)))
-    return body - chunks * _TAG_BYTES
+    final = max(0, (body - 1) // (CHUNK_BYTES + _TAG_BYTES))
+    last = body - final * (CHUNK_BYTES + _TAG_BYTES) - _TAG_BYTES
+    if last < 0 or (last == 0 and final > 0):  # only an empty file has an empty last chunk
+        raise SealBroken("A sound file was altered or cut off.")
+    return final * CHUNK_BYTES + last, final
 
 
 def read_sealed(path: Path, key: bytes, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -133,15 +142,15 @@ def read_sealed(path: Path, key: bytes, name: str, start: int = 0, stop: int | N
 
     Raises SealBroken when a chunk was altered, moved or cut off.
     """
-    size = sealed_size(path)
+    size, final = _measure(path)
     stop = size if stop is None else min(stop, size)
-    final = max(0, (size - 1) // CHUNK_BYTES)
+    beyond = 1 if size == 0 else -(-stop // CHUNK_BYTES)  # an empty file is proven empty
     cipher = AESGCM(key)
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
         if head[:4] != _MAGIC:
             raise SealBroken("A sound file is not a sealed file.")
-        for counter in range(start // CHUNK_BYTES, -(-stop // CHUNK_BYTES)):
+        for counter in range(start // CHUNK_BYTES, beyond):
             file.seek(_HEAD_BYTES + counter * (CHUNK_BYTES + _TAG_BYTES))
             try:
                 chunk = cipher.decrypt(

@@ -33,6 +33,7 @@ RETENTION_CLASSES = {
     "recovery": "until used, or an hour after it was asked for",
     "request": "one day",
     "outbox": "until the file is gone",
+    "statement": "until the statement that made it ends",
 }
 
 
@@ -120,6 +121,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     foreign_keys: tuple[ForeignKey, ...] = ()
     indexes: tuple[Index, ...] = ()
     partitioned_by: str | None = None
+    only_on: Engine | None = None
 
     def sqlite_format_checks(self) -> set[str]:
         """The checks that only SQLite needs: PostgreSQL's types do the same."""
@@ -344,6 +346,7 @@ SESSION_FEEDBACK = Table(
         _may("physical_effects", JSON, "health", "coded effects on the body, severity 0-10; free text inside is sealed"),
         _may("mental_effects", JSON, "health", "coded effects on the mind, severity 0-10; free text inside is sealed"),
         _made("created_at", MOMENT, "behaviour", "when it was said", unit="UTC", origin="none there: the session's end, else its start"),
+        _made("learns", YES_NO, "preference", "false when it was given while adaptation was off: kept, and never learned from"),
     ),
     checks=("session_feedback_rating_range", "session_feedback_text_sealed"),
     foreign_keys=(_FK_SESSION, _FK_USER),
@@ -453,10 +456,86 @@ UNLINK_OUTBOX = Table(
     ),
 )  # fmt: skip
 
+LEARNING_BAND = Table(
+    name="learning_band",
+    what="The bands of the learned response: from low_hz up to, not including, high_hz. The same for everybody.",
+    owner=None, retention="installation", key=("band",),
+    columns=(
+        _must("band", TEXT, "none", "delta, theta, alpha, beta or gamma", kept_back=_MACHINE),
+        _must("low_hz", REAL, "none", "where it begins", unit="Hz", kept_back=_MACHINE),
+        _must("high_hz", REAL, "none", "where it ends", unit="Hz", kept_back=_MACHINE),
+    ),
+)  # fmt: skip
+
+LEARNING_PRIOR = Table(
+    name="learning_prior",
+    what="What is expected of anybody at grid point j of a band before they rated anything.",
+    owner=None, retention="installation", key=("band", "j"),
+    columns=(
+        _must("band", TEXT, "none", "which band", kept_back=_MACHINE),
+        _must("j", WHOLE, "none", "grid point, 0-8", kept_back=_MACHINE),
+        _must("mean", REAL, "none", "expected rating", unit="0-1", kept_back=_MACHINE),
+    ),
+)  # fmt: skip
+
+LEARNING_KERNEL = Table(
+    name="learning_kernel",
+    what="How much grid points j and k are expected to move together: lower triangle by rows.",
+    owner=None, retention="installation", key=("p",),
+    columns=(
+        _must("p", WHOLE, "none", "place in the triangle", kept_back=_MACHINE),
+        _must("j", WHOLE, "none", "row", kept_back=_MACHINE),
+        _must("k", WHOLE, "none", "column", kept_back=_MACHINE),
+        _must("covariance", REAL, "none", "prior covariance", kept_back=_MACHINE),
+    ),
+)  # fmt: skip
+
+EFFECT_VOCABULARY = Table(
+    name="effect_vocabulary",
+    what="What an effect's key means to the learning trigger; a key that is not here counts as adverse.",
+    owner=None, retention="installation", key=("effect",),
+    columns=(
+        _must("effect", TEXT, "none", "key in physical_effects and mental_effects", kept_back=_MACHINE),
+        _must("kind", TEXT, "none", "adverse, benefit, pace, level, red_flag or note", kept_back=_MACHINE),
+    ),
+    checks=("effect_vocabulary_kind_known",),
+)  # fmt: skip
+
+
+def _work(names: str, kind: Kind, *, required: bool = False) -> tuple[Column, ...]:
+    why = "a variable of the trigger"
+    return tuple(_may(name, kind, "health", why, required=required, kept_back=_MACHINE) for name in names.split())
+
+
+LEARNING_WORK = Table(
+    name="learning_work",
+    what="The one feedback being folded: SQLite triggers have no variables. Empty between statements.",
+    owner="user_id", retention="statement", key=("user_id",), only_on="sqlite",
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "whose feedback", kept_back=_MACHINE),
+        *_work("feedback_id created_at", TEXT, required=True),
+        *_work("sens trans vol", REAL, required=True), *_work("nt", WHOLE, required=True),
+        *_work("severity", REAL, required=True), *_work("pace level", WHOLE, required=True),
+        *_work("flags", TEXT, required=True),
+        *_work("y noise hz sens_after trans_after vol_after", REAL), *_work("band", TEXT),
+        *_work("low_hz high_hz u", REAL), *_work("i", WHOLE), *_work("t", REAL), *_work("n", WHOLE),
+        *_work("mean covariance mean_after covariance_after", TEXT),
+    ),
+)  # fmt: skip
+
+LEARNING_PAUSE = Table(
+    name="learning_pause",
+    what="People whose profile waits to be folded again until a mass deletion is over.",
+    owner="user_id", retention="statement", key=("user_id",), only_on="sqlite",
+    columns=(_must("user_id", UUID_REF, "identifier", "who waits", kept_back=_MACHINE),),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
 # In the order of the architecture: a table stands after those it refers to.
 TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
     SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, CONSENTS, SCREENINGS, IDEMPOTENCY_KEYS, UNLINK_OUTBOX,
+    LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, EFFECT_VOCABULARY, LEARNING_WORK, LEARNING_PAUSE,
 )  # fmt: skip
 
 VIEWS: tuple[View, ...] = (
@@ -467,6 +546,11 @@ VIEWS: tuple[View, ...] = (
 )  # fmt: skip
 FUNCTIONS: tuple[str, ...] = ("update_neural_profile", "cleanup_old_sessions")
 TRIGGERS: tuple[tuple[str, str], ...] = (("after_session_feedback", "session_feedback"),)
+
+
+def tables_on(engine: Engine) -> tuple[Table, ...]:
+    """The tables that exist on an engine."""
+    return tuple(table for table in TABLES if table.only_on in (None, engine))
 
 
 def table(name: str) -> Table:
@@ -526,6 +610,8 @@ def _section(table: Table) -> str:
     facts = [f"key ({', '.join(table.key)})", f"kept: {RETENTION_CLASSES[table.retention]}"]
     if table.owner:
         facts.append(f"person: `{table.owner}`")
+    if table.only_on:
+        facts.append(f"only on {table.only_on}")
     if table.partitioned_by:
         facts.append(f"partitioned by month of `{table.partitioned_by}` on PostgreSQL")
     lines = [f"## {table.name}", table.what, "; ".join(facts) + "."]

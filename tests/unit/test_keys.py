@@ -1,0 +1,268 @@
+"""The root key is found, made once, and guarded; without the right one nothing starts and nothing is touched."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from stillwave.db import migrate
+from stillwave.db.database import Query, open_database
+from stillwave.db.keys import KeyStore, RootKey, load_root_key, parse_root_key
+from stillwave.errors import CannotStart, NotFound
+from stillwave.settings import load
+from tests import rows
+from tests.cast import ROOT_KEY
+
+ALICE, BOB = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+@pytest.fixture
+def own_settings(tmp_path):
+    """Settings that keep the root key in a file."""
+    return load({"STILLWAVE_DATA_DIR": str(tmp_path / "data")})
+
+
+@pytest.fixture
+def with_data(own_settings):
+    """Settings of an installation that holds a row."""
+    database = open_database(own_settings)
+    migrate.upgrade(database)
+    with database.write() as tx:
+        rows.insert(tx, "users", **rows.user())
+    database.vault.keys.create(ALICE)
+    database.vault.keys.close()
+    database.close()
+    return own_settings
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.endswith("-shm")}
+
+
+# --- the written form ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", [ROOT_KEY, ROOT_KEY.upper(), f"  {ROOT_KEY}\n", base64.b64encode(bytes.fromhex(ROOT_KEY)).decode()]
+)
+def test_a_root_key_may_be_written_in_hexadecimal_or_base64(text):
+    assert parse_root_key(text).derive("x") == parse_root_key(ROOT_KEY).derive("x")
+
+
+@pytest.mark.parametrize("text", ["", "secret", "57" * 31, "57" * 33, "g" * 64, "é" * 64, "AAAA"])
+def test_what_is_no_root_key_is_refused_without_repeating_it(text):
+    with pytest.raises(CannotStart, match="64 hexadecimal digits") as refusal:
+        parse_root_key(text)
+    assert not text or text not in str(refusal.value)
+
+
+def test_each_purpose_has_a_key_of_its_own():
+    root = RootKey(bytes(32))
+    keys = {root.derive(purpose) for purpose in ("database", "key-store", "key-encryption", "blind-index", "key-check")}
+    assert len(keys) == 5
+    assert {len(key) for key in keys} == {32}
+
+
+def test_derived_keys_never_change():
+    # Another value would lock every existing installation out of its own data.
+    root = parse_root_key(ROOT_KEY)
+    assert root.derive("database").hex() == DATABASE_KEY
+    assert root.derive("blind-index").hex() == INDEX_KEY
+
+
+# HKDF-SHA256 without salt over the root key, computed by OpenSSL:
+# openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:5711... -kdfopt info:stillwave/database/1 HKDF
+DATABASE_KEY = "f7772a81c26e2347bc6e83ff582f323914050a9d10bc0b9de55a5d3d8ec01249"
+INDEX_KEY = "0a5b9319f1c779f7238175e7c23b77f4a591cc811efa243fa9ffe72e25033f74"
+
+
+# --- the file -----------------------------------------------------------------------------------
+
+
+def test_a_first_start_makes_a_key_that_only_its_owner_can_read(own_settings):
+    own_settings.data_dir.mkdir()
+    made = load_root_key(own_settings, may_create=True)
+    path = own_settings.root_key_file
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(path.read_text().strip()) == 64
+    assert load_root_key(own_settings, may_create=True).derive("x") == made.derive("x")
+    assert [p.name for p in own_settings.data_dir.iterdir()] == ["root.key"]
+
+
+def test_first_starts_at_the_same_moment_agree_on_one_key(own_settings):
+    script = (
+        "import os, sys; from stillwave.settings import load; from stillwave.db.keys import load_root_key;"
+        "sys.stdin.read(1);"
+        "print(load_root_key(load(os.environ), may_create=True).derive('x').hex())"
+    )
+    environ = {"STILLWAVE_DATA_DIR": str(own_settings.data_dir), "PATH": ""}
+    starts = [
+        subprocess.Popen([sys.executable, "-c", script], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for start in starts:
+        assert start.stdin
+        start.stdin.write(b"x")
+        start.stdin.flush()
+    answers = {start.communicate()[0] for start in starts}
+    assert len(answers) == 1
+    assert len(answers.pop().strip()) == 64
+
+
+def test_the_environment_goes_before_the_file(own_settings):
+    settings = msgspec.structs.replace(own_settings, root_key=ROOT_KEY)
+    load_root_key(settings, may_create=True)
+    assert not settings.root_key_file.exists()
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o601])
+def test_a_key_that_others_can_read_is_refused(with_data, mode):
+    with_data.root_key_file.chmod(mode)
+    before = everything_in(with_data.data_dir)
+    with pytest.raises(CannotStart, match="chmod 600"):
+        open_database(with_data)
+    assert everything_in(with_data.data_dir) == before
+
+
+def test_a_lost_key_is_not_replaced_while_data_needs_it(with_data):
+    with_data.root_key_file.unlink()
+    before = everything_in(with_data.data_dir)
+    with pytest.raises(CannotStart, match="missing"):
+        open_database(with_data)
+    assert everything_in(with_data.data_dir) == before
+
+
+def test_a_lost_key_is_not_replaced_while_only_the_key_store_is_left(with_data):
+    with_data.root_key_file.unlink()
+    with_data.database_file.unlink()
+    with pytest.raises(CannotStart, match="missing"):
+        open_database(with_data)
+    assert not with_data.root_key_file.exists()
+
+
+def test_a_wrong_key_is_refused_and_touches_nothing(with_data):
+    with_data.root_key_file.write_text("ab" * 32)
+    before = everything_in(with_data.data_dir)
+    with pytest.raises(CannotStart, match="cannot be opened with this root key"):
+        open_database(with_data)
+    assert everything_in(with_data.data_dir) == before
+
+
+@pytest.mark.parametrize("text", ["", "half a ke"])
+def test_a_damaged_key_file_is_refused_and_touches_nothing(with_data, text):
+    with_data.root_key_file.write_text(text)
+    before = everything_in(with_data.data_dir)
+    with pytest.raises(CannotStart, match="root key"):
+        open_database(with_data)
+    assert everything_in(with_data.data_dir) == before
+
+
+def test_a_folder_in_the_key_files_place_is_refused(with_data):
+    with_data.root_key_file.unlink()
+    with_data.root_key_file.mkdir(mode=0o700)
+    with pytest.raises(CannotStart, match="cannot be read"):
+        open_database(with_data)
+
+
+def test_the_right_key_put_back_opens_everything_again(with_data):
+    right = with_data.root_key_file.read_text()
+    with_data.root_key_file.write_text("ab" * 32)
+    with pytest.raises(CannotStart):
+        open_database(with_data)
+    with_data.root_key_file.write_text(right)
+    database = open_database(with_data)
+    with database.read() as tx:
+        assert rows.count(tx, "users") == 1
+    database.close()
+
+
+def test_nothing_readable_lies_in_the_data_folder(with_data):
+    database = open_database(with_data)
+    with database.write() as tx:
+        rows.insert(tx, "installation", name="planted", value="canary-5d1f")
+    lying = everything_in(with_data.data_dir)
+    assert any(name.endswith("-wal") for name in lying)
+    for name, content in lying.items():
+        assert b"canary-5d1f" not in content, name
+        assert b"SQLite format" not in content, name
+        assert b"CREATE TABLE" not in content, name
+    modes = {p.name: p.stat().st_mode & 0o077 for p in with_data.data_dir.rglob("*")}
+    assert modes == dict.fromkeys(modes, 0)
+    with database.read() as tx:
+        text = "SELECT value FROM installation WHERE name = 'planted'"
+        assert tx.value(Query("planted", text, text)) == "canary-5d1f"
+    database.close()
+
+
+# --- the key store ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = KeyStore(tmp_path / "keys.db", parse_root_key(ROOT_KEY))
+    yield made
+    made.close()
+
+
+def test_each_person_has_a_key_that_stays(store, tmp_path):
+    store.create(ALICE)
+    store.create(BOB)
+    key = store.key(ALICE)
+    store.create(ALICE)
+    assert store.key(ALICE) == key != store.key(BOB)
+    store.close()
+    again = KeyStore(tmp_path / "keys.db", parse_root_key(ROOT_KEY))
+    assert again.key(ALICE) == key
+    again.close()
+
+
+def test_a_key_that_was_never_made_or_destroyed_is_not_found(store):
+    with pytest.raises(NotFound):
+        store.key(ALICE)
+    store.create(ALICE)
+    store.key(ALICE)
+    store.destroy(ALICE)
+    with pytest.raises(NotFound):
+        store.key(ALICE)
+
+
+def test_a_destroyed_key_leaves_no_trace_in_the_file(store, tmp_path):
+    import sqlcipher3.dbapi2 as sqlcipher
+
+    store.create(ALICE)
+    [(wrapped,)] = store._file.execute("SELECT wrapped FROM data_keys").fetchall()
+    store.destroy(ALICE)
+    plain = tmp_path / "plain.db"
+    connection = sqlcipher.connect(str(tmp_path / "keys.db"), isolation_level=None)
+    connection.execute(f"PRAGMA key = \"x'{parse_root_key(ROOT_KEY).derive('key-store').hex()}'\"")
+    connection.execute(f"ATTACH DATABASE '{plain}' AS plain KEY ''")
+    connection.execute("SELECT sqlcipher_export('plain')")
+    connection.close()
+    assert wrapped not in plain.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["keys.db", "plain.db"]
+
+
+def test_the_key_store_does_not_open_with_another_root_key(store, tmp_path):
+    store.create(ALICE)
+    store.close()
+    before = (tmp_path / "keys.db").read_bytes()
+    with pytest.raises(CannotStart, match="cannot be opened with this root key"):
+        KeyStore(tmp_path / "keys.db", parse_root_key("ab" * 32))
+    assert (tmp_path / "keys.db").read_bytes() == before
+
+
+def test_a_key_wrapped_for_another_person_does_not_unwrap(store):
+    store.create(ALICE)
+    store._file.execute("UPDATE data_keys SET user_id = ?", (str(BOB),))
+    with pytest.raises(CannotStart):
+        store.key(BOB)
+
+
+def test_the_key_store_is_its_owners_alone(store, tmp_path):
+    assert (tmp_path / "keys.db").stat().st_mode & 0o777 == 0o600
