@@ -25,7 +25,7 @@ from stillwave.profiles import web as profiles
 from stillwave.progress import web as progress
 from stillwave.sessions import audio
 from stillwave.sessions import web as sessions
-from stillwave.web import gate, input, once, pages, problem
+from stillwave.web import gate, intake, once, pages, problem
 from stillwave.web.kit import Kit
 from stillwave.web.routes import page_get
 
@@ -47,7 +47,7 @@ _BODY_MOST_BYTES = 64 * 1024
 async def _before(request: Request[Any, Any, Any]) -> None:
     gate.refuse_foreign(request)
     await once.remember_body(request)
-    await input.check_json(request)
+    await intake.check_json(request)
 
 
 async def _add_headers(message: Message, scope: Scope) -> None:

@@ -18,7 +18,7 @@ from stillwave.accounts.rules import CONSENTS, Credentials, Email, Password, Pre
 from stillwave.accounts.store import Consent, Login
 from stillwave.errors import StillwaveError
 from stillwave.web import gate, pages
-from stillwave.web.input import read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import address_of, kit_of
 from stillwave.web.routes import api_delete, api_get, api_post, api_put, page_get, page_post
 
@@ -240,7 +240,7 @@ def read_consents(request: Ask) -> list[Consent]:
 # --- pages --------------------------------------------------------------------------------------
 
 
-def _sign_up_page() -> dict[str, object]:
+def _sign_up_page() -> dict[str, Any]:
     return {"consent_text": CONSENTS["health_data"].text}
 
 
@@ -349,7 +349,7 @@ def _zones() -> list[str]:
     return sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC")
 
 
-def _preferences_page() -> dict[str, object]:
+def _preferences_page() -> dict[str, Any]:
     return {
         "voices": [{"key": key, "label": label} for key, label in VOICES.items()],
         "backgrounds": [{"key": key, "label": label} for key, label in BACKGROUNDS.items()],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,7 @@ from stillwave.profiles import actions as profiles
 from stillwave.sessions import actions as sessions
 from stillwave.web import gate, once, pages
 from stillwave.web.gate import Me
-from stillwave.web.input import read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
 from stillwave.web.routes import api_delete, api_get, api_post, api_put, page_get, page_post
 
@@ -83,7 +83,7 @@ def delete_feedback(request: Ask, session_id: FromPath[UUID]) -> None:
         actions.take_back(tx, me.user_id, session_id)
 
 
-def _context(request: Ask, tx: Tx, me: Me, session_id: UUID) -> dict[str, object]:
+def _context(request: Ask, tx: Tx, me: Me, session_id: UUID) -> dict[str, Any]:
     zone = accounts.zone(tx, me.user_id)
     effects = rules.choices(rules.PHYSICAL) + rules.choices(rules.MENTAL)
     return {

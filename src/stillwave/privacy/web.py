@@ -15,7 +15,7 @@ from stillwave.errors import BadInput
 from stillwave.privacy import actions
 from stillwave.web import gate, pages
 from stillwave.web.gate import Me
-from stillwave.web.input import read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
 from stillwave.web.routes import api_get, api_post, api_put, page_get, page_post
 
@@ -42,7 +42,7 @@ class Erasure(msgspec.Struct, forbid_unknown_fields=True):
     confirm: Annotated[str, msgspec.Meta(max_length=16)]
 
 
-def _context(request: Ask, tx: Tx, me: Me) -> dict[str, object]:
+def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
     now = kit_of(request).clock()
     zone = accounts.zone(tx, me.user_id)
     given = accounts.consents(tx, me.user_id)

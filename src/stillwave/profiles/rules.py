@@ -187,11 +187,11 @@ def _allowance(known: Condition) -> str:
     parts = []
     if known.low_hz > 0:
         parts.append(f"{known.low_hz:g} to {known.high_hz:g} Hz")
-    elif known.high_hz < 50:  # noqa: PLR2004
+    elif known.high_hz < 50:
         parts.append(f"at most {known.high_hz:g} Hz")
     if known.volume_most < LOUDEST:
         parts.append(f"volume at most {known.volume_most}")
-    if known.minutes_most < 240:  # noqa: PLR2004
+    if known.minutes_most < 240:
         parts.append(f"at most {known.minutes_most} minutes")
     return ", ".join(parts)
 
@@ -203,7 +203,7 @@ def candidates(state: State, limit: Limits) -> list[float]:
 
 
 def plan(
-    response: Response, conditions: Iterable[str], *, kind: Kind, initial_state: str, target_state: str,
+    response: Response, conditions: Iterable[str], *, initial_state: str, target_state: str,
     minutes: int, background: str, voice: str, headphones: bool, confirmed: bool = False,
     background_only: bool = False,
 ) -> Plan:  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Request, Response
@@ -15,7 +15,7 @@ from stillwave.errors import BadInput
 from stillwave.profiles import actions, curve, rules
 from stillwave.profiles.rules import ADVERSE, CONDITIONS, QUESTIONS, Screening
 from stillwave.web import charts, gate, pages
-from stillwave.web.input import read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
 from stillwave.web.routes import api_get, api_put, page_get, page_post
 
@@ -126,7 +126,7 @@ def read_screening(request: Ask) -> ScreeningResult:
 # --- pages --------------------------------------------------------------------------------------
 
 
-def _screening_page(limits: tuple[str, ...]) -> dict[str, object]:
+def _screening_page(limits: tuple[str, ...]) -> dict[str, Any]:
     groups = [
         {
             "title": title,

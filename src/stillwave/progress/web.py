@@ -19,7 +19,7 @@ from stillwave.progress.store import Summary
 from stillwave.progress.today import today_page
 from stillwave.web import charts, gate, once, pages
 from stillwave.web.gate import Me
-from stillwave.web.input import read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
 from stillwave.web.routes import api_delete, api_get, api_post, page_get, page_post
 
@@ -27,6 +27,7 @@ Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
 _SHOWN_DAYS = 90
 _HEAT_WEEKS = 26
+_TRENDS = "Sleep, stress and focus"
 _MOST_DAYS = 1000
 
 
@@ -79,7 +80,7 @@ def read_summary(request: Ask) -> Summary:
         return actions.summary(tx, me.user_id)
 
 
-def _context(request: Ask, tx: Tx, me: Me) -> dict[str, object]:
+def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
     now = kit_of(request).clock()
     zone = accounts.zone(tx, me.user_id)
     today = now.astimezone(zone).date()
@@ -98,8 +99,8 @@ def _context(request: Ask, tx: Tx, me: Me) -> dict[str, object]:
             {**msgspec.to_builtins(day), "date": f"{day.date.day} {day.date:%B %Y}", "iso": day.date.isoformat()}
             for day in days[:14]
         ],
-        "trends_svg": Markup(charts.trends([day.date for day in in_order], series, label="Sleep, stress and focus")),
-        "heatmap_svg": Markup(charts.heat_map(counts, today=today, weeks=_HEAT_WEEKS)),
+        "trends_svg": Markup(charts.trends([day.date for day in in_order], series, label=_TRENDS)),  # noqa: S704  our own SVG
+        "heatmap_svg": Markup(charts.heat_map(counts, today=today, weeks=_HEAT_WEEKS)),  # noqa: S704
     }
 
 

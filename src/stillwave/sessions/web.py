@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Iterator
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,14 +17,14 @@ from markupsafe import Markup
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.actions import BACKGROUNDS
 from stillwave.db.database import Tx
-from stillwave.errors import BadInput, Conflict, NothingLeft, StillwaveError
+from stillwave.errors import BadInput, Conflict, NothingLeft
 from stillwave.profiles.rules import STATES
 from stillwave.sessions import actions, audio, rules
 from stillwave.sessions.rules import Progress, Wish
 from stillwave.sessions.store import SessionRow
 from stillwave.web import charts, gate, once, pages
 from stillwave.web.gate import Me
-from stillwave.web.input import read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
 from stillwave.web.routes import api_get, api_patch, api_post, page_get, page_post
 
@@ -140,7 +141,9 @@ def read_measured(request: Ask, session_id: FromPath[UUID]) -> Measured:
     return Measured(session_id, msgspec.Raw(row.frequency_data.encode()) if row.frequency_data else None)
 
 
-def _sound(request: Ask, content: Any, *, size: int, span: tuple[int, int] | None, kind: str, tag: str, name: str) -> Response[Any]:  # noqa: ANN401
+def _sound(
+    content: Iterator[bytes], *, size: int, span: tuple[int, int] | None, kind: str, tag: str, name: str
+) -> Response[Any]:
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
@@ -167,7 +170,7 @@ def stream_wav(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     size, tag = audio.wav_size(programme), audio.etag(programme)
     span = _span(request, size, tag)
     return _sound(
-        request, audio.wav(programme, *(span or (0, size))), size=size, span=span, kind="audio/wav", tag=tag,
+        audio.wav(programme, *(span or (0, size))), size=size, span=span, kind="audio/wav", tag=tag,
         name="inline",
     )  # fmt: skip
 
@@ -180,10 +183,10 @@ def download_flac(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
         row = actions.audio_row(tx, me.user_id, session_id)
     files: audio.SoundFiles = request.app.state.files
     path = files.flac(me.user_id, session, row)
-    size, tag = audio.sealed_size(path), audio.etag(audio.sound_of(session))
+    size, tag = files.size(path), audio.etag(audio.sound_of(session))
     span = _span(request, size, tag)
     return _sound(
-        request, files.read(me.user_id, path, row, *(span or (0, size))), size=size, span=span,
+        files.read(me.user_id, path, row, *(span or (0, size))), size=size, span=span,
         kind="audio/flac", tag=tag, name=f'attachment; filename="stillwave-{session.start_time:%Y-%m-%d-%H%M}.flac"',
     )  # fmt: skip
 
@@ -191,7 +194,7 @@ def download_flac(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
 # --- pages --------------------------------------------------------------------------------------
 
 
-def _start_page(**more: object) -> dict[str, object]:
+def _start_page(**more: object) -> dict[str, Any]:
     return {
         "states": [{"key": key, "label": state.label, "hint": state.hint} for key, state in STATES.items()],
         "backgrounds": [{"key": key, "label": label} for key, label in BACKGROUNDS.items()],

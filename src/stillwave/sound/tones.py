@@ -58,8 +58,7 @@ def path(segments: tuple[Segment, ...]) -> Sound:
         )
         carrier += seconds * (segment.carrier_from_hz + segment.carrier_to_hz) / 2
         beat += seconds * (segment.beat_from_hz + segment.beat_to_hz) / 2
-    table = np.array(rows, dtype=np.float64)
-    return table
+    return np.array(rows, dtype=np.float64)
 
 
 def turns(segments: tuple[Segment, ...], sample: int) -> tuple[float, float]:

@@ -6,6 +6,7 @@ with a coroutine; so the thread is entered here.
 
 from __future__ import annotations
 
+# ruff: noqa: ANN401  what Litestar calls a handler with is its own affair
 import functools
 from collections.abc import Callable
 from typing import Any

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -19,8 +19,8 @@ DAYS = [TODAY - timedelta(days=i) for i in range(29, -1, -1)]
 EVIL = '<script>alert("x")</script> & \'more\''
 
 
-def parse(svg: str) -> ElementTree.Element:
-    return ElementTree.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))  # noqa: S314  our own text
+def parse(svg: str) -> ET.Element:
+    return ET.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))  # noqa: S314  our own text
 
 
 def described(svg: str) -> str:
