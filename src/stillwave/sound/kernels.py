@@ -307,16 +307,24 @@ def demodulate(
     `out` (2, n // hop) is the real and imaginary part, averaged over `hop` samples.
     """
     out[:] = 0.0
+    real, imaginary = np.empty(hop), np.empty(hop)
     stop = start + out.shape[1] * hop
     for row in path:
         first, last = max(np.int64(row[0]), start), min(np.int64(row[1]), stop)
-        c, b, origin, step = _carrier(row), _beat(row), start - row[0], row[2]
-        for n in range(first, last):
-            i = n - start
-            u = (i + origin) * step
-            turns = carriers * _quartic(c, u) + beats * _quartic(b, u)
-            out[0, i // hop] += x[i] / hop * _sine(turns + 0.25)
-            out[1, i // hop] -= x[i] / hop * _sine(turns)
+        c, b, step = _carrier(row), _beat(row), row[2]
+        at = first - start
+        while at < last - start:
+            m = at // hop
+            part = x[at : min(last - start, (m + 1) * hop)]
+            origin = at + start - row[0]
+            for i in range(part.shape[0]):  # sines first, sums after: so the sines fill vector registers
+                u = (i + origin) * step
+                turns = carriers * _quartic(c, u) + beats * _quartic(b, u)
+                real[i], imaginary[i] = part[i] * _sine(turns + 0.25), part[i] * _sine(-turns)
+            for i in range(part.shape[0]):
+                out[0, m] += real[i] / hop
+                out[1, m] += imaginary[i] / hop
+            at += part.shape[0]
 
 
 @_kernel("f8(f8[:, ::1], f8[:, ::1], f8)")

@@ -27,7 +27,9 @@ def test_a_hundred_random_slices_of_twenty_minutes(programme):
         assert render.pcm24(plan, start, stop) == whole[start * 6 : stop * 6]
 
 
-@pytest.mark.parametrize(("method", "bed"), [pair for pair in product(METHODS, BEDS) if set(pair) != {"none"}])
+@pytest.mark.parametrize(
+    ("method", "bed"), [pair for pair in product(METHODS, BEDS) if set(pair) != {"none"}]
+)
 def test_random_slices_of_every_method_and_bed(programme, method, bed):
     plan = programme(3.0, method=method, bed=bed)
     whole = render.block(plan, 0, plan.total_samples)

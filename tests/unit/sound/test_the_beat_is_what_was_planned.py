@@ -64,8 +64,8 @@ def test_the_tone_is_a_sine_of_that_phase():
 @pytest.mark.parametrize("bed", [bed for bed in BEDS if bed != "none"])
 @pytest.mark.parametrize("method", ["binaural", "monaural", "isochronic"])
 def test_every_window_is_within_a_hundredth_of_a_hertz(programme, method, bed):
-    found = measure.measure(programme(50.0, method=method, bed=bed))
-    assert len(found.windows) == 5
+    found = measure.measure(programme(30.0, method=method, bed=bed))
+    assert len(found.windows) == 3
     assert found.method == method
     assert all(window.error_hz is not None for window in found.windows)
     assert found.beat_error_most_hz < 0.01
