@@ -16,7 +16,7 @@ import msgspec
 import psycopg
 import pytest
 
-from stillwave.db.database import Queries, Query, open_database
+from stillwave.db.database import Queries, Query, SqliteDatabase, open_database
 from stillwave.errors import CannotStart, ConstraintBroken, StorageFull
 from tests import rows
 from tests.cast import ALICE, BOB, NOW
@@ -130,7 +130,9 @@ def test_values_come_back_alike_on_both_engines(database):
         assert tx.all(SessionRow, everything) == [found]
         assert tx.one(SessionRow, query("SELECT * FROM sessions WHERE volume_level = 7")) is None
         assert tx.value(query("SELECT id FROM sessions WHERE volume_level = 7")) is None
-    assert found == SessionRow(row["id"], user["id"], NOW, None, 10.25, 40, '{"a": 1}')
+    assert found is not None
+    assert (found.id, found.user_id, found.start_time, found.end_time) == (row["id"], user["id"], NOW, None)
+    assert (found.target_frequency, found.volume_level, found.side_effects) == (10.25, 40, '{"a": 1}')
     assert found.start_time.utcoffset() == dt.timedelta(0)
 
 
@@ -140,7 +142,6 @@ def test_times_keep_their_milliseconds(database):
         rows.insert(tx, "users", **user)
         rows.insert(tx, "sessions", **rows.session(user["id"], start))
     with database.read() as tx:
-        assert tx.all(dict, query("SELECT start_time FROM sessions")) != []
         found = tx.one(Started, query("SELECT start_time FROM sessions"))
     assert found is not None
     assert found.start_time == start
@@ -324,6 +325,7 @@ def test_a_full_disk_is_said_and_loses_nothing_that_was_kept(database, settings,
         )
         small = open_database(msgspec.structs.replace(settings, data_dir=folder))
         if not mounted:  # no disk of our own: the file itself may not grow
+            assert isinstance(small, SqliteDatabase)
             small._idle.get_nowait().close()
             whole = small.raw
 

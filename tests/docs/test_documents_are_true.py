@@ -1,0 +1,118 @@
+"""Documents say what is: the generated one is fresh, names exist, records are short."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stillwave.db import tables
+
+ROOT = Path(__file__).parents[2]
+RECORDS = sorted((ROOT / "docs/decisions").glob("*.md"))
+
+
+def test_the_data_model_is_fresh():
+    written = (ROOT / "docs/data-model.md").read_text()
+    assert written == tables.data_model(), "run `make data-model`"
+
+
+@pytest.mark.parametrize("table", tables.TABLES, ids=lambda table: table.name)
+def test_every_column_says_what_it_is(table):
+    assert table.what.endswith(".")
+    assert table.retention in tables.RETENTION_CLASSES
+    assert {*table.key} <= {column.name for column in table.columns}
+    assert len({column.name for column in table.columns}) == len(table.columns)
+    for column in table.columns:
+        assert column.privacy in tables.PRIVACY_CLASSES, column.name
+        assert column.retention is None or column.retention in tables.RETENTION_CLASSES, column.name
+        assert column.why, column.name
+        assert column.privacy != "secret" or column.kept_back, f"{column.name}: a secret is never exported"
+
+
+@pytest.mark.parametrize("table", tables.TABLES, ids=lambda table: table.name)
+def test_every_row_leads_to_its_person(table):
+    if table.owner is None:
+        assert {column.privacy for column in table.columns} == {"none"}
+        return
+    assert table.owner == ("id" if table.name == "users" else "user_id")
+    reaches_users = table.name == "users" or any("user_id" in key.columns for key in table.foreign_keys)
+    assert reaches_users or table.name in ("unlink_outbox", "learning_work")
+
+
+@pytest.mark.parametrize("table", tables.TABLES, ids=lambda table: table.name)
+def test_a_sealed_column_is_text_and_checked(table):
+    for column in table.columns:
+        if column.sealed:
+            assert column.kind in (tables.TEXT, tables.TEXTS), column.name
+            if column.kind == tables.TEXT:
+                assert any(check.endswith("_sealed") for check in table.checks), column.name
+
+
+def test_every_column_of_the_proof_of_concept_goes_somewhere():
+    there = {
+        "users": "id email password_hash created_at account_status",
+        "user_preferences": "id user_id voice_preference background_sound session_duration",
+        "sessions": "id user_id start_time end_time session_type frequency effectiveness",
+        "session_feedback": "id session_id rating feedback_text",
+    }
+    origins = " ".join(column.origin or "" for table in tables.TABLES for column in table.columns)
+    for table, columns in there.items():
+        for column in columns.split():
+            assert re.search(rf"\b{table}\.{column}\b", origins), f"{table}.{column}"
+
+
+def test_tables_and_columns_are_found_by_name():
+    assert tables.table("users").column("email").sealed
+    with pytest.raises(KeyError):
+        tables.table("nothing")
+    with pytest.raises(KeyError, match=r"users\.nothing"):
+        tables.table("users").column("nothing")
+
+
+def test_decision_records_are_numbered_without_gaps_and_short():
+    assert [int(record.name[:4]) for record in RECORDS] == list(range(1, len(RECORDS) + 1))
+    for record in RECORDS:
+        text = record.read_text()
+        assert len(text.splitlines()) <= 40, record.name
+        assert text.startswith(f"# {record.name[:4]} "), record.name
+        for part in ("## Context", "## Decision", "## Consequences"):
+            assert part in text, record.name
+
+
+def test_the_licence_is_whole():
+    licence = (ROOT / "LICENSE").read_text()
+    assert licence.lstrip().startswith("GNU AFFERO GENERAL PUBLIC LICENSE")
+    assert "13. Remote Network Interaction" in licence
+    assert "17. Interpretation of Sections 15 and 16." in licence
+    assert len(licence.encode()) == 34_523
+    assert 'license = "AGPL-3.0-or-later"' in (ROOT / "pyproject.toml").read_text()
+
+
+def tracked() -> list[str]:
+    return subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "README.md"])
+def test_files_that_a_document_names_exist(document):
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"`((?:src|docs|tests|bench|\.ci)/[\w./-]+)`", text)) | set(re.findall(r"\]\((?!https?:)([^)#]+)\)", text))
+    for name in named:
+        assert (ROOT / name).exists(), f"{document} names {name}"
+
+
+def test_every_ignored_lint_rule_gives_its_reason():
+    text = (ROOT / "pyproject.toml").read_text()
+    ignored = re.search(r"\[tool\.ruff\.lint\]\n.*?ignore = \[\n(.*?)\n\]", text, re.DOTALL)
+    assert ignored
+    for line in ignored[1].splitlines():
+        assert re.fullmatch(r'    "[A-Z]+\d+",\s+# .{8,}', line), line
+
+
+def test_no_module_has_a_name_that_says_nothing():
+    empty_words = {"utils", "util", "helpers", "helper", "manager", "service", "services", "base", "common", "misc"}
+    for name in tracked():
+        if name.endswith(".py"):
+            assert not empty_words & set(Path(name).stem.split("_")), name
