@@ -281,7 +281,7 @@ def expected(response: Response, hz: float) -> tuple[float, float]:
 
 
 def preferred_range(response: Response, name: str) -> tuple[float, float] | None:
-    """The stretch around the best-rated point that the ratings cannot tell from it, in Hz; None if unrated."""
+    """The stretch around the best-rated point that ratings cannot tell from it, in Hz; None if unrated."""
     curve = response.bands.get(name)
     if curve is None:
         return None

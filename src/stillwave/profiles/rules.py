@@ -62,7 +62,7 @@ class UnknownChoice(ValueError):
 class NothingLeft(ValueError):
     """The screening leaves no beat for the wanted state. The goal is never changed silently.
 
-    `reason` is one sentence, `states_left` the states that still have a beat; plain background always remains.
+    `reason` is one sentence, `states_left` the states that still have a beat; plain background remains.
     """
 
     def __init__(self, reason: str, states_left: tuple[str, ...]) -> None:
@@ -77,7 +77,7 @@ class Blocked(NothingLeft):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What will be played. Hz, seconds, minutes; volume 0-100; frequencies are None where there is no beat."""
+    """What will be played. Hz, seconds, minutes; volume 0-100; frequencies are None without a beat."""
 
     target_state: str
     initial_state: str
@@ -98,7 +98,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def candidates_hz(state: State, allowed: screening.Limits, ceiling_hz: float = math.inf) -> list[float]:
-    """The frequencies of the state's window that the limits leave, lowest first, to a hundredth of a hertz."""
+    """The frequencies of the state's window that the limits leave, lowest first, to 0.01 Hz."""
     step = (state.high_hz - state.low_hz) / (CANDIDATES - 1)
     window = (round(state.low_hz + step * n, 2) for n in range(CANDIDATES))
     return [hz for hz in window if allowed.low_hz <= hz <= min(allowed.high_hz, ceiling_hz)]
@@ -129,8 +129,8 @@ def plan(
 ) -> Plan:
     """The session for this person. Raises Blocked or NothingLeft rather than change what was asked for.
 
-    `conditions` are the declared keys and `adverse:*` elements in the clear; `method` is the person's own choice,
-    None lets the planner choose. `background_only` asks for plain background sound, which is always possible.
+    `conditions` are the declared keys and `adverse:*` elements in the clear; `method` is the person's own
+    choice, None lets the planner choose. `background_only` asks for plain background sound, always possible.
     """
     _check("target_state", target_state, tuple(STATES))
     _check("initial_state", initial_state, (*STATES, UNSURE))
@@ -189,7 +189,7 @@ def _check(field: str, value: str | None, allowed: tuple[str | None, ...]) -> No
 
 
 def _volume(response: curve.Response, allowed: screening.Limits) -> int:
-    """The loudest of what was liked, what the sensitivity leaves and what the screening caps: the lowest of them."""
+    """The lowest of what was liked, what the sensitivity leaves and what the screening caps."""
     by_sensitivity = VOLUME_AT_ZERO - VOLUME_PER_SENSITIVITY * response.sens
     return math.floor(min(response.vol, by_sensitivity, allowed.volume_cap))
 
