@@ -213,7 +213,7 @@ def _method(target_hz: float, *, headphones: bool) -> str:
 def _ramp_from_hz(
     state: State, initial: str, target_hz: float, allowed: screening.Limits, method: str
 ) -> float:
-    """Where the beat starts: at the state now, cut to what is allowed; at the target if one is there already."""
+    """Where the beat starts: at the state now, cut to what is allowed; at the target if already there."""
     if initial == state.key:
         return target_hz
     start_hz = state.ramp_from_hz if initial == UNSURE else STATES[initial].default_hz
@@ -244,11 +244,12 @@ def _why(response: curve.Response, state: State, target_hz: float) -> str:
     learned = response.bands.get(band.name) if band else None
     if band is None or learned is None:
         return (
-            f"You have not rated a session near {target_hz:g} Hz yet, so for {state.name} this is a starting guess"
-            f" of {stars:.1f} out of 5, give or take {give_or_take:.1f}."
+            f"You have not rated a session near {target_hz:g} Hz yet, so for {state.name} this is a starting"
+            f" guess of {stars:.1f} out of 5, give or take {give_or_take:.1f}."
         )
     sessions = "one session" if learned.n == 1 else f"{learned.n} sessions"
     return (
-        f"For {state.name} we try {target_hz:g} Hz, because from {sessions} you rated between {band.low_hz:g} and"
-        f" {band.high_hz:g} Hz we expect about {stars:.1f} out of 5 there, give or take {give_or_take:.1f}."
+        f"For {state.name} we try {target_hz:g} Hz, because from {sessions} you rated between"
+        f" {band.low_hz:g} and {band.high_hz:g} Hz we expect about {stars:.1f} out of 5 there, give or take"
+        f" {give_or_take:.1f}."
     )

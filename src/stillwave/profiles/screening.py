@@ -50,7 +50,7 @@ CONDITIONS = {
             "acute_psychosis",
             "block",
             "psychosis",
-            "Are you going through a time of hearing or seeing things that others do not, or in treatment for it?",
+            "Do you at present hear or see things that others do not, or are you in treatment for it?",
         ),
         Condition("under_16", "block", "being under 16", "Are you younger than 16?"),
         Condition(

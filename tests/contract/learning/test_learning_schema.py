@@ -50,8 +50,8 @@ def test_recent_sessions_are_one_row_each_with_latest_feedback_and_newest_file(d
     database.session(person, NOW - DAY)
     database.session(person, NOW - 45 * DAY)
     rows = database.run(
-        "SELECT session_type, effectiveness_rating, physical_effects, CAST(mental_effects AS text), end_time, duration"
-        " FROM recent_session_analysis WHERE user_id = ?",
+        "SELECT session_type, effectiveness_rating, physical_effects, CAST(mental_effects AS text), end_time,"
+        " duration FROM recent_session_analysis WHERE user_id = ?",
         person,
     )
     assert rows == [(None, None, None, None, None, None), ("evening", 7, None, '{"calm": 3}', None, 102)]
@@ -131,7 +131,7 @@ def test_partitions_are_made_by_utc_month_and_only_once(postgres: Database) -> N
 def test_a_month_whose_rows_are_in_the_default_partition_is_refused(postgres: Database) -> None:
     postgres.session(postgres.person(), datetime(2040, 2, 3, tzinfo=UTC))
     with pytest.raises(
-        psycopg.errors.ObjectNotInPrerequisiteState, match="sessions_y2040m02: .* holds 1 rows"
+        psycopg.errors.ObjectNotInPrerequisiteState, match=r"sessions_y2040m02: .* holds 1 rows"
     ):
         postgres.run("SELECT ensure_partitions('2040-01-01', '2040-03-01')")
     assert postgres.run("SELECT to_regclass('sessions_y2040m01') IS NULL") == [(True,)]
