@@ -45,10 +45,12 @@ def test_no_plan_goes_beyond_any_cap(conditions: tuple[str, ...]) -> None:
     """Every limiting condition and pair, every state wanted and now, two profiles, three ways."""
     found = [screening.condition(key) for key in conditions]
     ways = (None, True), ("binaural", True), (None, False)
-    for state, now, profile, (method, headphones) in product(rules.STATES, NOW, (LOUD, LEARNED), ways):
+    # One condition: from every state. Two: from the lowest, the highest and an unknown one.
+    starts = NOW if len(conditions) == 1 else ["sleep", "peak_focus", rules.UNSURE]
+    for state, now, profile, (method, headphones) in product(rules.STATES, starts, (LOUD, LEARNED), ways):
+        told = {"initial_state": now, "conditions": conditions, "method": method, "headphones": headphones}
         try:
-            plan = rules.plan(profile, state, minutes=240, initial_state=now, conditions=conditions, method=method,
-                              headphones=headphones)  # fmt: skip
+            plan = rules.plan(profile, state, minutes=240, **told)  # type: ignore[arg-type]
         except rules.NothingLeft as refusal:
             assert state not in refusal.states_left or method == "binaural"
             plan = rules.plan(profile, state, minutes=240, conditions=conditions, background_only=True)
