@@ -2,12 +2,14 @@
 
 import json
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stillwave.profiles import curve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SQL = Path(__file__).parents[1] / "src" / "stillwave" / "db" / "sql"
 T0 = datetime(2026, 1, 5, 6, tzinfo=UTC)

@@ -46,7 +46,7 @@ def test_a_good_rating_is_the_reason_of_the_next_plan(alice: Visitor, clock: Clo
     clock.advance(minutes=6)
     alice.rate(first["id"], rating=5, effectiveness=10)
     second = alice.session(target_state="calm_focus")
-    assert second["reason"].startswith("From your 1 rating near")
+    assert second["reason"].startswith("From your 1 rating between 8 and 13 Hz")
 
 
 def test_ranges_of_the_stream_are_exact(alice: Visitor) -> None:

