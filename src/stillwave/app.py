@@ -15,7 +15,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.static_files import create_static_files_router
 from litestar.types import Message, Scope
 
-from stillwave import __version__
+from stillwave import __version__, demo
 from stillwave.accounts import web as accounts
 from stillwave.feedback import web as feedback
 from stillwave.operator import actions as operator_actions
@@ -92,7 +92,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
     return Litestar(
         route_handlers=[
             *accounts.HANDLERS, *profiles.HANDLERS, *sessions.HANDLERS, *feedback.HANDLERS, *progress.HANDLERS,
-            *privacy.HANDLERS, *operator.HANDLERS, health,
+            *privacy.HANDLERS, *operator.HANDLERS, demo.try_demo, health,
             create_static_files_router(path="/static", directories=[pages.STATIC], cache_control=pages.FOREVER),
         ],
         state=State({"kit": kit, "files": files}),

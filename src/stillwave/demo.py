@@ -7,13 +7,16 @@ import math
 import random
 import secrets
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
+
+from litestar import Request, Response
 
 from stillwave.accounts import actions as accounts
 from stillwave.accounts import passwords
 from stillwave.accounts.rules import Preferences
 from stillwave.db.database import Database, Tx
-from stillwave.errors import NotFound
+from stillwave.errors import Forbidden, NotFound
 from stillwave.feedback import actions as feedback
 from stillwave.feedback.rules import Answer
 from stillwave.profiles import actions as profiles
@@ -22,7 +25,10 @@ from stillwave.progress import actions as progress
 from stillwave.progress.rules import Day
 from stillwave.sessions import actions as sessions
 from stillwave.sessions.rules import Kind, Progress, Wish
+from stillwave.web import gate, pages
 from stillwave.web.gate import Me
+from stillwave.web.kit import kit_of
+from stillwave.web.routes import page_post
 
 EMAIL = "demo@stillwave.example"
 DAYS = 90
@@ -138,3 +144,23 @@ def _listen(tx: Tx, me: Me, kind: Kind, initial: str, target: str, at: dt.dateti
 
 def _score(value: float) -> int:
     return max(1, min(10, round(value)))
+
+
+@page_post("/demo")
+def try_demo(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Signed in to the demo account, which is made first if need be. Only on one's own machine."""
+    kit = kit_of(request)
+    if not kit.settings.is_local:
+        raise Forbidden("The demo is only there on your own machine.")
+    kit.limits.count("sign_up_address", "demo")
+    now = kit.clock()
+    try:
+        with kit.database.read() as tx:
+            user_id = accounts.by_email(tx, EMAIL).id
+    except NotFound:
+        fill(kit.database, now, lambda _done, _of: None)
+        with kit.database.read() as tx:
+            user_id = accounts.by_email(tx, EMAIL).id
+    with kit.database.write(user_id) as tx:
+        token = accounts.open_login(tx, user_id, "The demo", now)
+    return pages.see_other("/", cookies=[gate.login_cookie(kit.settings, token)])

@@ -41,6 +41,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.data_dir / "audio"
 
     @property
+    def is_local(self) -> bool:
+        """True when only people at this machine reach the server; then it offers the demo."""
+        return urlsplit(self.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+
+    @property
     def secure_cookies(self) -> bool:
         """True when people reach the server over TLS."""
         return self.base_url.startswith("https://")

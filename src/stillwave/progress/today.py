@@ -34,7 +34,7 @@ def today_page(request: Request[Any, Any, Any]) -> Response[Any]:
     """What to do next; for strangers, what this is."""
     me = gate.maybe(request)
     if me is None:
-        return pages.page(request, "web/landing.html", demo=False)
+        return pages.page(request, "web/landing.html", demo=kit_of(request).settings.is_local)
     if me.needs:
         return pages.see_other(_FIRST[me.needs])
     kit = kit_of(request)
