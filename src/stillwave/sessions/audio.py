@@ -47,11 +47,12 @@ class RangeOutside(BadInput):
 def warm_up() -> None:
     """The engine is imported and compiled, so that the first sound starts at once."""
     from stillwave.sound import encode, measure  # noqa: F401
-    from stillwave.sound.programme import Segment
+    from stillwave.sound.programme import Method, Segment
 
-    for method in ("binaural", "isochronic"):
+    methods: tuple[Method, ...] = ("binaural", "isochronic")
+    for method in methods:
         short = Programme(
-            segments=(Segment(1.0, 200.0, 200.0, 10.0, 10.0),), method=method, bed="nature", seed=1  # type: ignore[arg-type]
+            segments=(Segment(1.0, 200.0, 200.0, 10.0, 10.0),), method=method, bed="nature", seed=1
         )
         for _ in encode.wav_range(short, 0, encode.wav_size(short)):
             pass

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped] # it ships no types
+import soundfile  # it ships no types
 
 from stillwave.sound import render
 from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme

@@ -1,6 +1,7 @@
 """The beat in the sound is the programme's, by a witness of a few lines and by the engine's own meter."""
 
 import subprocess
+from itertools import product
 
 import numpy as np
 import pytest
@@ -61,8 +62,11 @@ def test_the_tone_is_a_sine_of_that_phase():
         assert np.abs(sound[0] - np.sin(2 * np.pi * cycles)).max() < 1e-7
 
 
-@pytest.mark.parametrize("bed", [bed for bed in BEDS if bed != "none"])
-@pytest.mark.parametrize("method", ["binaural", "monaural", "isochronic"])
+ON_EVERY_BED = [("binaural", bed) for bed in BEDS if bed != "none"]
+IN_BOTH_EARS = list(product(("monaural", "isochronic"), ("nature", "ambient", "pink_noise")))
+
+
+@pytest.mark.parametrize(("method", "bed"), ON_EVERY_BED + IN_BOTH_EARS)
 def test_every_window_is_within_a_hundredth_of_a_hertz(programme, method, bed):
     found = measure.measure(programme(30.0, method=method, bed=bed))
     assert len(found.windows) == 3
