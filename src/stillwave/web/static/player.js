@@ -11,8 +11,8 @@ const SAVE_EVERY_MS = 10_000;
 const recall = () => {
   try { return JSON.parse(localStorage.getItem(memory)) ?? null; } catch { return null; }
 };
-const remember = (position, sent) => {
-  try { localStorage.setItem(memory, JSON.stringify({ position, sent, at: Date.now() })); } catch { /* private mode: the server keeps it */ }
+const remember = (position, sent, ended) => {
+  try { localStorage.setItem(memory, JSON.stringify({ position, sent, ended, at: Date.now() })); } catch { /* private mode: the server keeps it */ }
 };
 const resumeAt = () => {
   const here = recall(), there = Number(root.dataset.position) || 0;
@@ -21,6 +21,7 @@ const resumeAt = () => {
   const position = newer ? here.position : there;
   return position >= seconds - 1 ? 0 : position;
 };
+const unsent = recall();
 let place = resumeAt();
 
 // ---- saying things
@@ -37,26 +38,28 @@ const calm = () => { trouble.hidden = true; again = null; };
 $("retry").addEventListener("click", () => { const go = again; calm(); go?.(); });
 
 // ---- telling the server
-let saved = place, ended = false;
-const save = async (extra = {}) => {
-  const position = Math.min(Math.round(place * 10) / 10, seconds);
-  if (position === saved && !extra.ended) return;
-  remember(position, false);
+let saved = Number(root.dataset.position) || 0, over = false;
+const save = (done = false) => {
+  const position = done ? seconds : Math.min(Math.round(place * 10) / 10, seconds);
+  return position === saved && !done ? undefined : send(position, done);
+};
+const send = async (position, done) => {
+  remember(position, false, done);
   let answer;
   try {
     answer = await fetch(`/api/v1/sessions/${id}`, {
       method: "PATCH", keepalive: true, credentials: "same-origin",
       headers: { "Content-Type": "application/json", Accept: "application/json" },
-      body: JSON.stringify({ position_s: position, ...extra }),
+      body: JSON.stringify(done ? { position_s: position, ended: true } : { position_s: position }),
     });
   } catch {
-    complain("Stillwave is out of reach. Your place is kept on this device and sent when it is back.", () => save(extra));
+    complain("Stillwave is out of reach. Your place is kept on this device and sent when it is back.", () => save(done));
     return;
   }
-  if (answer.ok) { saved = position; remember(position, true); if (again) calm(); return; }
+  if (answer.ok) { saved = position; remember(position, true, done); if (again) calm(); return; }
   if (answer.status === 401) { complain("You have been signed out. Your place is kept on this device.", null, true); return; }
   const problem = await answer.json().catch(() => ({}));
-  complain(problem.detail || problem.title || "Your place could not be saved just now.", () => save(extra));
+  complain(problem.detail || problem.title || "Your place could not be saved just now.", () => save(done));
 };
 addEventListener("online", () => { if (!trouble.hidden) { const go = again; calm(); go?.(); } });
 
@@ -91,7 +94,7 @@ const goTo = (s) => {
 const load = () => { audio.src = root.dataset.audio; audio.load(); };
 const start = async () => {
   wanted = true;
-  if (ended || place >= seconds - 0.5) { ended = false; after.hidden = true; goTo(0); }
+  if (over || place >= seconds - 0.5) { over = false; after.hidden = true; $("finish").hidden = false; goTo(0); }
   if (!audio.src || audio.error) load();
   say("Getting the sound ready…");
   try { await audio.play(); } catch (problem) {
@@ -119,19 +122,20 @@ const broken = async () => {
 };
 audio.addEventListener("loadedmetadata", () => { if (Math.abs(audio.currentTime - place) > 0.5) audio.currentTime = place; tellSystem(); });
 audio.addEventListener("playing", () => { root.classList.add("is-playing"); play.setAttribute("aria-label", "Pause"); if (again || !trouble.hidden) calm(); say(""); breathe(); tellSystem(); });
-audio.addEventListener("pause", () => { root.classList.remove("is-playing"); play.setAttribute("aria-label", "Play"); if (!audio.ended) { say("Paused"); save(); } });
+audio.addEventListener("pause", () => { root.classList.remove("is-playing"); play.setAttribute("aria-label", "Play"); if (!audio.ended && !audio.error) { say("Paused"); save(); } });
 audio.addEventListener("waiting", () => { if (wanted) say("Waiting for the sound…"); });
 audio.addEventListener("error", () => { if (audio.src) broken(); });
 audio.addEventListener("timeupdate", () => { if (audio.readyState > 1 && !audio.seeking) { place = audio.currentTime; show(); } });
 audio.addEventListener("ended", () => {
-  ended = true; wanted = false; place = seconds;
+  over = true; wanted = false; place = seconds;
   root.classList.remove("is-playing");
   document.body.classList.remove("dimmed");
   play.setAttribute("aria-label", "Play again");
   say("That was it.");
   show();
-  save({ position_s: seconds, ended: true });
+  save(true);
   after.hidden = false;
+  $("finish").hidden = true;
   after.querySelector("h2").focus();
 });
 
@@ -153,7 +157,7 @@ dim.addEventListener("click", (event) => { event.stopPropagation(); dim.setAttri
 addEventListener("pointerdown", (event) => { if (event.target.closest("#dim, #play")) return; document.body.classList.remove("dimmed"); dim.setAttribute("aria-pressed", "false"); });
 
 setInterval(() => { if (!audio.paused) save(); }, SAVE_EVERY_MS);
-addEventListener("pagehide", () => { if (!ended) save(); });
+addEventListener("pagehide", () => { if (!over) save(); });
 
 if (media) {
   media.metadata = new MediaMetadata({ title, artist: "Stillwave" });
@@ -194,9 +198,10 @@ const breathe = () => { if (!frame && !still.matches && !document.hidden) { last
 document.addEventListener("visibilitychange", () => { if (!audio.paused) breathe(); });
 addEventListener("resize", () => draw(phase));
 
-root.querySelector(".js-only").hidden = false;
 load();
 level();
 show();
 draw(still.matches ? 0.35 : 0);
 if (place > 0) say(`Continues at ${clock(place)}`);
+// What was heard while the server was out of reach.
+if (unsent && !unsent.sent && !(Date.parse(root.dataset.positionAt) > unsent.at)) send(unsent.position, Boolean(unsent.ended));

@@ -4,7 +4,6 @@ const presets = document.getElementById("presets");
 const mark = () => {
   for (const b of presets.children) b.setAttribute("aria-pressed", String(b.value === minutes.value));
 };
-presets.hidden = false;
 presets.addEventListener("click", (event) => {
   if (!event.target.value) return;
   minutes.value = event.target.value;
