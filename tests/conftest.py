@@ -23,7 +23,8 @@ import pytest
 from stillwave.db import migrate
 from stillwave.db.database import PostgresDatabase, SqliteDatabase, open_database
 from stillwave.settings import Settings
-from tests.cast import NOW, Clock, settings_for
+from tests.cast import ALICE, BOB, NOW, Clock, settings_for
+from tests.served import Served, Visitor, serving
 
 _RUN_DIR = "STILLWAVE_TEST_RUN_DIR"  # shared by the workers of one run; outside pytest's own 0700 folder
 _TEMPLATE = "stillwave_template"
@@ -186,3 +187,28 @@ def now() -> dt.datetime:
 def clock() -> Clock:
     """A clock that stands at `now`; `clock()` reads it, `clock.advance(minutes=5)` moves it."""
     return Clock()
+
+
+@pytest.fixture
+def served(settings: Settings, clock: Clock) -> Iterator[Served]:
+    """A real server over a clean database, with the clock that stands still."""
+    with serving(settings, open_database(settings), clock) as server:
+        yield server
+
+
+@pytest.fixture
+def alice(served: Served) -> Visitor:
+    """Alice, signed up, signed in and screened."""
+    visitor = served.visitor()
+    visitor.sign_up(ALICE)
+    visitor.screened()
+    return visitor
+
+
+@pytest.fixture
+def bob(served: Served) -> Visitor:
+    """Bob, signed up, signed in and screened."""
+    visitor = served.visitor()
+    visitor.sign_up(BOB)
+    visitor.screened()
+    return visitor

@@ -2,19 +2,23 @@
 
 import json
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stillwave.profiles import curve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SQL = Path(__file__).parents[1] / "src" / "stillwave" / "db" / "sql"
 T0 = datetime(2026, 1, 5, 6, tzinfo=UTC)
 
 
 def scripts(engine: str, *, code_only: bool = False) -> list[str]:
-    folders = ("functions", "views", "triggers") if code_only else ("migrations", "functions", "views", "triggers")
+    folders = (
+        ("functions", "views", "triggers") if code_only else ("migrations", "functions", "views", "triggers")
+    )
     return [path.read_text() for folder in folders for path in sorted((SQL / engine / folder).glob("*.sql"))]
 
 
@@ -87,9 +91,13 @@ class Database:
         columns, marks = ", ".join(values), ", ".join("?" * len(values))
         self.run(f"INSERT INTO {table} ({columns}) VALUES ({marks})", *values.values())
 
-    def rated(self, person: str, at: datetime, hz: float | None = 10.0, rating: int | None = 4, **columns: Any) -> str:
+    def rated(
+        self, person: str, at: datetime, hz: float | None = 10.0, rating: int | None = 4, **columns: Any
+    ) -> str:
         """A session at `at` and its feedback a minute later."""
-        session = self.session(person, at, target_frequency=hz, effectiveness_rating=columns.pop("effectiveness", None))
+        session = self.session(
+            person, at, target_frequency=hz, effectiveness_rating=columns.pop("effectiveness", None)
+        )
         return self.feedback(person, session, at + timedelta(minutes=1), rating=rating, **columns)
 
     def rebuild(self, person: str) -> None:
@@ -123,7 +131,9 @@ class Database:
         return list(json.loads(self.profile(person)[1]))
 
     def history(self, person: str) -> dict[str, dict[str, Any]]:
-        rows = self.run("SELECT feedback_id, CAST(change AS text) FROM profile_history WHERE user_id = ?", person)
+        rows = self.run(
+            "SELECT feedback_id, CAST(change AS text) FROM profile_history WHERE user_id = ?", person
+        )
         return {str(key): json.loads(change) for key, change in rows}
 
     def answers(self, person: str) -> list[tuple[str, curve.Feedback]]:
@@ -137,7 +147,10 @@ class Database:
             person,
         )
         return [
-            (str(key), curve.Feedback(rating, effect, hz, *(json.loads(part) if part else None for part in parts)))
+            (
+                str(key),
+                curve.Feedback(rating, effect, hz, *(json.loads(part) if part else None for part in parts)),
+            )
             for key, rating, effect, hz, *parts in rows
         ]
 

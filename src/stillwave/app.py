@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Request, Response, get
+from litestar import Litestar, Request, Response
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
@@ -25,8 +25,9 @@ from stillwave.profiles import web as profiles
 from stillwave.progress import web as progress
 from stillwave.sessions import audio
 from stillwave.sessions import web as sessions
-from stillwave.web import gate, input, once, pages, problem
+from stillwave.web import gate, intake, once, pages, problem
 from stillwave.web.kit import Kit
+from stillwave.web.routes import page_get
 
 _POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
@@ -46,7 +47,7 @@ _BODY_MOST_BYTES = 64 * 1024
 async def _before(request: Request[Any, Any, Any]) -> None:
     gate.refuse_foreign(request)
     await once.remember_body(request)
-    await input.check_json(request)
+    await intake.check_json(request)
 
 
 async def _add_headers(message: Message, scope: Scope) -> None:
@@ -62,7 +63,7 @@ async def _add_headers(message: Message, scope: Scope) -> None:
     message["headers"] = headers
 
 
-@get("/health", include_in_schema=False, sync_to_thread=True)
+@page_get("/health")
 def health(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
     """200 while the database answers."""
     kit: Kit = request.app.state.kit

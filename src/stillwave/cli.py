@@ -41,7 +41,8 @@ def main() -> None:
     except errors.StillwaveError as error:
         _say(f"[bold red]{error.title}.[/] {error.detail}", err=True)
         for name in ("errors", "possible"):
-            for line in error.extra.get(name, []) if isinstance(error.extra.get(name), list) else []:  # type: ignore[union-attr]
+            lines = error.extra.get(name)
+            for line in lines if isinstance(lines, list) else []:
                 _say(f"  {_line(line)}", err=True)
         sys.exit(next((code for kind, code in _EXIT.items() if isinstance(error, kind)), 1))
     except KeyboardInterrupt:
@@ -64,7 +65,8 @@ def _say(text: str, *, err: bool = False) -> None:
 @contextmanager
 def _open(*, migrate: bool = True) -> Iterator[tuple[Settings, SqliteDatabase | PostgresDatabase]]:
     """Settings and the open database, its schema current: embedded ones are brought up to date here."""
-    from stillwave.db import database, migrate as migrations
+    from stillwave.db import database
+    from stillwave.db import migrate as migrations
 
     settings = load(os.environ)
     opened = database.open_database(settings)

@@ -82,7 +82,7 @@ def _me(user_id: UUID, now: dt.datetime) -> Me:
 
 def _live(tx: Tx, me: Me, date: dt.date, now: dt.datetime, along: float, chance: random.Random) -> None:
     """One day: perhaps a session or two, usually a line in the diary."""
-    weekend = date.weekday() >= 5  # noqa: PLR2004
+    weekend = date.weekday() >= 5
     stress = 6.5 - 2.0 * along + (-1.0 if weekend else 0.5)
     routine: list[tuple[Kind, str, str, float, float]] = [
         ("morning", "unsure", "morning_wake", 7.4, 0.25),
@@ -98,14 +98,14 @@ def _live(tx: Tx, me: Me, date: dt.date, now: dt.datetime, along: float, chance:
             _listen(tx, me, kind, initial, target, at, chance)
             listened = True
     noon = dt.datetime.combine(date, dt.time(12), dt.UTC)
-    if chance.random() < 0.85 and noon < now:  # noqa: PLR2004
+    if chance.random() < 0.85 and noon < now:
         sleep = 5.2 + 1.6 * along + (0.7 if listened else 0) + chance.gauss(0, 1.1)
         progress.keep_day(
             tx, me,
             Day(
                 date=date, sleep_quality=_score(sleep), stress_level=_score(stress + chance.gauss(0, 1.2)),
                 focus_score=_score(5.4 + 1.0 * along + 0.2 * (sleep - 6) + chance.gauss(0, 1.0)),
-                notes=chance.choice(_NOTES) if chance.random() < 0.2 else None,  # noqa: PLR2004
+                notes=chance.choice(_NOTES) if chance.random() < 0.2 else None,
                 metrics={"hours_slept": round(min(9.5, max(4.0, 6.4 + 0.25 * (sleep - 6) + chance.gauss(0, 0.6))), 1)},
             ),
             noon,
@@ -116,22 +116,22 @@ def _listen(tx: Tx, me: Me, kind: Kind, initial: str, target: str, at: dt.dateti
     wish = Wish(kind=kind, initial_state=initial, target_state=target, minutes=chance.choice((10, 15, 20, 20, 30)))
     row = sessions.start(tx, me, wish, at, chance.randrange(2**53))
     minutes = wish.minutes or 20
-    done = chance.random() < 0.9  # noqa: PLR2004
+    done = chance.random() < 0.9
     end = at + dt.timedelta(minutes=minutes if done else minutes / 3)
     sessions.follow(tx, me.user_id, row.id, Progress((end - at).total_seconds(), ended=True), end)
-    if chance.random() < 0.2:  # noqa: PLR2004  not everybody always answers
+    if chance.random() < 0.2:
         return
     best_hz, width_hz = _LIKES_HZ[target]
     liked = math.exp(-(((row.target_frequency or 10.0) - best_hz) / width_hz) ** 2 / 2)
     felt = 0.25 + 0.6 * liked + chance.gauss(0, 0.12)
     effects: dict[str, int] = {}
-    if felt > 0.6 and chance.random() < 0.6:  # noqa: PLR2004
+    if felt > 0.6 and chance.random() < 0.6:
         effects["relaxed" if kind == "evening" else "focused"] = chance.choice((1, 2))
-    if felt < 0.4 and chance.random() < 0.15:  # noqa: PLR2004
+    if felt < 0.4 and chance.random() < 0.15:
         effects["headache"] = 1
     answer = Answer(
         rating=max(1, min(5, round(1 + 4 * felt))), effectiveness=_score(1 + 9 * felt), effects=effects,
-        pace="too_fast" if chance.random() < 0.04 else "right", level="too_quiet" if chance.random() < 0.05 else "right",  # noqa: PLR2004
+        pace="too_fast" if chance.random() < 0.04 else "right", level="too_quiet" if chance.random() < 0.05 else "right",
     )  # fmt: skip
     feedback.give(tx, me, row.id, answer, end + dt.timedelta(minutes=2))
 

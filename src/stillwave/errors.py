@@ -30,7 +30,7 @@ class StillwaveError(Exception):
         self.headers: dict[str, str] = {}
 
 
-class BadInput(StillwaveError):  # noqa: N818  the tree reads as plain words
+class BadInput(StillwaveError):
     """One or more fields are wrong; `errors` lists field, problem and what is allowed."""
 
     status = 422
@@ -43,14 +43,14 @@ class BadInput(StillwaveError):  # noqa: N818  the tree reads as plain words
         super().__init__(f"{field}: {problem}", errors=[entry])
 
 
-class NotSignedIn(StillwaveError):  # noqa: N818
+class NotSignedIn(StillwaveError):
     """Nobody is signed in, or the login has ended."""
 
     status = 401
     title = "Please sign in"
 
 
-class Forbidden(StillwaveError):  # noqa: N818
+class Forbidden(StillwaveError):
     """Signed in, but not allowed."""
 
     status = 403
@@ -63,14 +63,14 @@ class ConsentNeeded(Forbidden):
     title = "Your consent is needed first"
 
 
-class NotFound(StillwaveError):  # noqa: N818
+class NotFound(StillwaveError):
     """Not there, or not yours: the answer is the same."""
 
     status = 404
     title = "Not found"
 
 
-class Conflict(StillwaveError):  # noqa: N818
+class Conflict(StillwaveError):
     """The state of things does not allow it now."""
 
     status = 409
@@ -95,7 +95,7 @@ class NothingLeft(Conflict):
     title = "Not with your safety answers"
 
 
-class TooMany(StillwaveError):  # noqa: N818
+class TooMany(StillwaveError):
     """A limit is used up; `Retry-After` says when it opens again."""
 
     status = 429
@@ -106,7 +106,7 @@ class TooMany(StillwaveError):  # noqa: N818
         self.headers = {"Retry-After": str(max(1, retry_after_s))}
 
 
-class Unavailable(StillwaveError):  # noqa: N818
+class Unavailable(StillwaveError):
     """The database is busy or out of reach for now."""
 
     status = 503
@@ -117,18 +117,18 @@ class Unavailable(StillwaveError):  # noqa: N818
         self.headers = {"Retry-After": "2"}
 
 
-class StorageFull(StillwaveError):  # noqa: N818
+class StorageFull(StillwaveError):
     """The disk is full or cannot be written; nothing was stored."""
 
     status = 507
     title = "The disk is full"
 
 
-class CannotStart(StillwaveError):  # noqa: N818
+class CannotStart(StillwaveError):
     """The operator must act first. Nothing was touched."""
 
 
-class ConstraintBroken(StillwaveError):  # noqa: N818
+class ConstraintBroken(StillwaveError):
     """The database refused a row; `name` is the constraint's name on both engines."""
 
     status = 422

@@ -27,9 +27,10 @@ def matches(stored: str | None, password: str) -> bool:
     """True when the password opens the stored hash; with no hash the same time passes and it is False."""
     with _turn():
         try:
-            return _HASHER.verify(stored or _NOBODY, password) and stored is not None
+            _HASHER.verify(stored or _NOBODY, password)
         except (VerificationError, InvalidHashError):
             return False
+    return stored is not None
 
 
 def outdated(stored: str) -> bool:

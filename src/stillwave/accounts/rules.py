@@ -123,7 +123,7 @@ def check_password(password: str, own: tuple[str, ...]) -> None:
             "password", f"is too short: use at least {SHORTEST_PASSWORD} characters; a few words are fine"
         )
     found = zxcvbn(password[:_ZXCVBN_READS], user_inputs=[word for word in own if word], max_length=_ZXCVBN_READS)
-    if found["score"] < 3:  # noqa: PLR2004  below 10^8 guesses, zxcvbn's "safely unguessable"
+    if found["score"] < 3:
         raise BadInput("password", "is easily guessed: try three or four unrelated words")
 
 

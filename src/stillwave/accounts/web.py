@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 from litestar import Request, Response
+from litestar.params import FromPath, JSONBody, URLEncodedBody
 
 from stillwave.accounts import actions
 from stillwave.accounts.actions import BACKGROUNDS
@@ -17,11 +18,11 @@ from stillwave.accounts.rules import CONSENTS, Credentials, Email, Password, Pre
 from stillwave.accounts.store import Consent, Login
 from stillwave.errors import StillwaveError
 from stillwave.web import gate, pages
-from stillwave.web.input import FORM, read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import address_of, kit_of
 from stillwave.web.routes import api_delete, api_get, api_post, api_put, page_get, page_post
 
-Form = Annotated[dict[str, Any], FORM]
+Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
 
 VOICES = {"none": "No voice", "female": "Female", "male": "Male", "neutral": "Neutral"}
@@ -150,14 +151,14 @@ def _change_password(request: Ask, wish: PasswordChange) -> str:
 
 
 @api_post("/api/v1/accounts", status_code=202, tags=["account"])
-def create_account(request: Ask, data: SignUp) -> Accepted:
+def create_account(request: Ask, data: JSONBody[SignUp]) -> Accepted:
     """Sign up. The answer is the same whether or not the e-mail or phone number was taken."""
     _sign_up(request, data)
     return Accepted(_ACCEPTED)
 
 
 @api_post("/api/v1/logins", tags=["account"])
-def create_login(request: Ask, data: Credentials) -> Opened:
+def create_login(request: Ask, data: JSONBody[Credentials]) -> Opened:
     """Sign in; the token is shown once."""
     token = _sign_in(request, data)
     return Opened(token, kit_of(request).clock() + gate.ABSOLUTE)
@@ -171,7 +172,7 @@ def list_logins(request: Ask) -> list[Login]:
 
 
 @api_delete("/api/v1/logins/{login_id:uuid}", tags=["account"])
-def delete_login(request: Ask, login_id: UUID) -> None:
+def delete_login(request: Ask, login_id: FromPath[UUID]) -> None:
     """End one login."""
     with gate.write(request) as (tx, me):
         actions.sign_out(tx, me.user_id, login_id)
@@ -196,21 +197,21 @@ def read_me(request: Ask) -> Person:
 
 
 @api_post("/api/v1/password", status_code=200, tags=["account"])
-def change_password(request: Ask, data: PasswordChange) -> Opened:
+def change_password(request: Ask, data: JSONBody[PasswordChange]) -> Opened:
     """Change the password: every login ends and a new one begins."""
     token = _change_password(request, data)
     return Opened(token, kit_of(request).clock() + gate.ABSOLUTE)
 
 
 @api_post("/api/v1/recoveries", status_code=202, tags=["account"])
-def start_recovery(request: Ask, data: RecoveryStart) -> Accepted:
+def start_recovery(request: Ask, data: JSONBody[RecoveryStart]) -> Accepted:
     """Ask for a recovery code by mail. The answer is the same whether or not the account exists."""
     _start_recovery(request, data.email)
     return Accepted(_MAILED)
 
 
 @api_post("/api/v1/recoveries/complete", status_code=204, tags=["account"])
-def complete_recovery(request: Ask, data: Recovery) -> None:
+def complete_recovery(request: Ask, data: JSONBody[Recovery]) -> None:
     """Set a new password with the code; every login ends."""
     _recover(request, data)
 
@@ -223,7 +224,7 @@ def read_preferences(request: Ask) -> Preferences:
 
 
 @api_put("/api/v1/preferences", tags=["account"])
-def replace_preferences(request: Ask, data: Preferences) -> Preferences:
+def replace_preferences(request: Ask, data: JSONBody[Preferences]) -> Preferences:
     """Replace the preferences."""
     with gate.write(request) as (tx, me):
         return actions.set_preferences(tx, me.user_id, data)
@@ -239,7 +240,7 @@ def read_consents(request: Ask) -> list[Consent]:
 # --- pages --------------------------------------------------------------------------------------
 
 
-def _sign_up_page() -> dict[str, object]:
+def _sign_up_page() -> dict[str, Any]:
     return {"consent_text": CONSENTS["health_data"].text}
 
 
@@ -348,7 +349,7 @@ def _zones() -> list[str]:
     return sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC")
 
 
-def _preferences_page() -> dict[str, object]:
+def _preferences_page() -> dict[str, Any]:
     return {
         "voices": [{"key": key, "label": label} for key, label in VOICES.items()],
         "backgrounds": [{"key": key, "label": label} for key, label in BACKGROUNDS.items()],
@@ -383,7 +384,7 @@ def set_preferences(request: Ask, data: Form) -> Response[Any]:
 
 
 @page_post("/logins/{login_id:uuid}/revoke")
-def revoke_login(request: Ask, login_id: UUID) -> Response[Any]:
+def revoke_login(request: Ask, login_id: FromPath[UUID]) -> Response[Any]:
     """End one login from the privacy page."""
     with gate.write(request) as (tx, me):
         actions.sign_out(tx, me.user_id, login_id)

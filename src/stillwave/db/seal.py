@@ -35,7 +35,7 @@ _TAG_BYTES = 16
 _HEAD_BYTES = len(_MAGIC) + 7
 
 
-class SealBroken(StillwaveError):  # noqa: N818
+class SealBroken(StillwaveError):
     """An envelope or file was altered, moved, or sealed under another key."""
 
     status = 500

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
+from litestar.params import FromPath, JSONBody, URLEncodedBody
 
 from stillwave.accounts import actions as accounts
 from stillwave.db.database import Tx
@@ -19,11 +20,11 @@ from stillwave.profiles import actions as profiles
 from stillwave.sessions import actions as sessions
 from stillwave.web import gate, once, pages
 from stillwave.web.gate import Me
-from stillwave.web.input import FORM, read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
 from stillwave.web.routes import api_delete, api_get, api_post, api_put, page_get, page_post
 
-Form = Annotated[dict[str, Any], FORM]
+Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
 
 
@@ -50,7 +51,7 @@ def _shown(tx: Tx, me: Me, row: FeedbackRow) -> Feedback:
 
 
 @api_post("/api/v1/sessions/{session_id:uuid}/feedback", tags=["feedback"])
-def give_feedback(request: Ask, session_id: UUID, data: Answer) -> Response[bytes]:
+def give_feedback(request: Ask, session_id: FromPath[UUID], data: JSONBody[Answer]) -> Response[bytes]:
     """Rate a session; the profile has learned from it when the answer arrives."""
 
     def produce(tx: Tx, me: Me) -> Feedback:
@@ -61,14 +62,14 @@ def give_feedback(request: Ask, session_id: UUID, data: Answer) -> Response[byte
 
 
 @api_get("/api/v1/sessions/{session_id:uuid}/feedback", tags=["feedback"])
-def read_feedback(request: Ask, session_id: UUID) -> Feedback:
+def read_feedback(request: Ask, session_id: FromPath[UUID]) -> Feedback:
     """How a session was rated."""
     with gate.read(request) as (tx, me):
         return _shown(tx, me, actions.current(tx, me.user_id, session_id))
 
 
 @api_put("/api/v1/sessions/{session_id:uuid}/feedback", tags=["feedback"])
-def change_feedback(request: Ask, session_id: UUID, data: Answer) -> Feedback:
+def change_feedback(request: Ask, session_id: FromPath[UUID], data: JSONBody[Answer]) -> Feedback:
     """Correct a rating; the profile is learned anew."""
     with gate.write(request) as (tx, me):
         actions.change(tx, me, session_id, data, kit_of(request).clock())
@@ -76,13 +77,13 @@ def change_feedback(request: Ask, session_id: UUID, data: Answer) -> Feedback:
 
 
 @api_delete("/api/v1/sessions/{session_id:uuid}/feedback", tags=["feedback"])
-def delete_feedback(request: Ask, session_id: UUID) -> None:
+def delete_feedback(request: Ask, session_id: FromPath[UUID]) -> None:
     """Take a rating back."""
     with gate.write(request) as (tx, me):
         actions.take_back(tx, me.user_id, session_id)
 
 
-def _context(request: Ask, tx: Tx, me: Me, session_id: UUID) -> dict[str, object]:
+def _context(request: Ask, tx: Tx, me: Me, session_id: UUID) -> dict[str, Any]:
     zone = accounts.zone(tx, me.user_id)
     effects = rules.choices(rules.PHYSICAL) + rules.choices(rules.MENTAL)
     return {
@@ -95,7 +96,7 @@ def _context(request: Ask, tx: Tx, me: Me, session_id: UUID) -> dict[str, object
 
 
 @page_get("/sessions/{session_id:uuid}/rate")
-def rate_page(request: Ask, session_id: UUID) -> Response[str]:
+def rate_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
     """The rating form, filled in when the session was rated before."""
     with gate.read(request) as (tx, me):
         context = _context(request, tx, me, session_id)
@@ -118,7 +119,7 @@ def _values(tx: Tx, me: Me, session_id: UUID) -> dict[str, str]:
 
 
 @page_post("/sessions/{session_id:uuid}/rate")
-def rate(request: Ask, session_id: UUID, data: Form) -> Response[Any]:
+def rate(request: Ask, session_id: FromPath[UUID], data: Form) -> Response[Any]:
     """Store the rating (or the corrected one) and go on to what it changed."""
     now = kit_of(request).clock()
     try:

@@ -36,7 +36,7 @@ def health(tx: Tx, settings: Settings, *, mail: bool) -> list[Check]:
         Check("Sessions stored", str(tx.value(SQL.session_count)), ok=True),
         Check("Free disk", f"{free / 1024**3:.1f} GiB", ok=free > _LITTLE_DISK_BYTES),
         Check("Sound files", f"{len(sounds)}, {sum(sounds) / 1024**2:.0f} MiB", ok=True),
-        Check("Files waiting to be removed", str(waiting), ok=waiting < 1000),  # noqa: PLR2004
+        Check("Files waiting to be removed", str(waiting), ok=waiting < 1000),
         Check("Mail", "set up" if mail else "not set up: recovery codes come from the command line", ok=True),
         Check("Connection", "TLS" if settings.secure_cookies else "this machine only, no TLS", ok=True),
     ]

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response
+from litestar.params import FromPath, JSONBody, URLEncodedBody
 
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.rules import CONSENTS, Password
@@ -14,11 +15,11 @@ from stillwave.errors import BadInput
 from stillwave.privacy import actions
 from stillwave.web import gate, pages
 from stillwave.web.gate import Me
-from stillwave.web.input import FORM, read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
 from stillwave.web.routes import api_get, api_post, api_put, page_get, page_post
 
-Form = Annotated[dict[str, Any], FORM]
+Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
 
 
@@ -41,7 +42,7 @@ class Erasure(msgspec.Struct, forbid_unknown_fields=True):
     confirm: Annotated[str, msgspec.Meta(max_length=16)]
 
 
-def _context(request: Ask, tx: Tx, me: Me) -> dict[str, object]:
+def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
     now = kit_of(request).clock()
     zone = accounts.zone(tx, me.user_id)
     given = accounts.consents(tx, me.user_id)
@@ -81,7 +82,7 @@ def privacy_page(request: Ask) -> Response[str]:
 
 
 @page_post("/consents/{purpose:str}")
-def choose(request: Ask, purpose: str, data: Form) -> Response[Any]:
+def choose(request: Ask, purpose: FromPath[str], data: Form) -> Response[Any]:
     """Give or withdraw a consent by form."""
     give = data.get("give") == "yes"
     with gate.write(request) as (tx, me):
@@ -139,14 +140,14 @@ def _erase(request: Ask, wish: Erasure) -> None:
 
 
 @api_put("/api/v1/consents/{purpose:str}", status_code=204, tags=["privacy"])
-def set_consent(request: Ask, purpose: str, data: Choice) -> None:
+def set_consent(request: Ask, purpose: FromPath[str], data: JSONBody[Choice]) -> None:
     """Give or withdraw a consent."""
     with gate.write(request) as (tx, me):
         actions.set_consent(tx, me.user_id, purpose, give=data.give, now=kit_of(request).clock())
 
 
 @api_put("/api/v1/restriction", tags=["privacy"])
-def set_restriction(request: Ask, data: Restriction) -> Restriction:
+def set_restriction(request: Ask, data: JSONBody[Restriction]) -> Restriction:
     """Restrict processing (GDPR Article 18), or end the restriction."""
     with gate.write(request) as (tx, me):
         actions.restrict(tx, me.user_id, on=data.on, now=kit_of(request).clock())
@@ -160,7 +161,7 @@ def read_export(request: Ask) -> Response[bytes]:
 
 
 @api_post("/api/v1/erasure", status_code=204, tags=["privacy"])
-def erase_everything(request: Ask, data: Erasure) -> None:
+def erase_everything(request: Ask, data: JSONBody[Erasure]) -> None:
     """Erase the account and everything in it; it cannot be undone."""
     _erase(request, data)
 

@@ -14,7 +14,7 @@ from stillwave.db.ids import uuid7
 from stillwave.errors import ConfirmNeeded, NothingLeft
 from stillwave.profiles import curve, rules, store
 from stillwave.profiles.curve import Change, Damaged, Response
-from stillwave.profiles.rules import ADVERSE, Kind, Limits, Plan, Screening
+from stillwave.profiles.rules import ADVERSE, Limits, Plan, Screening
 from stillwave.profiles.store import SQL, ChangeRow, ProfileRow
 from stillwave.web.gate import Me
 
@@ -67,26 +67,26 @@ def current(tx: Tx, user_id: UUID, now: dt.datetime) -> Known:
 
 
 def plan(
-    tx: Tx, user_id: UUID, now: dt.datetime, *, kind: Kind, initial_state: str, target_state: str, minutes: int,
+    tx: Tx, user_id: UUID, now: dt.datetime, *, initial_state: str, target_state: str, minutes: int,
     background: str, voice: str, headphones: bool, confirmed: bool, background_only: bool,
 ) -> Plan:  # fmt: skip
     """The session for what was asked; see rules.plan for what it raises."""
     known = current(tx, user_id, now)
     return rules.plan(
-        known.response, known.conditions, kind=kind, initial_state=initial_state, target_state=target_state,
+        known.response, known.conditions, initial_state=initial_state, target_state=target_state,
         minutes=minutes, background=accounts.known_background(background), voice=voice, headphones=headphones,
         confirmed=confirmed, background_only=background_only,
     )  # fmt: skip
 
 
 def possible_plan(
-    tx: Tx, user_id: UUID, now: dt.datetime, *, kind: Kind, target_state: str, minutes: int, background: str,
+    tx: Tx, user_id: UUID, now: dt.datetime, *, target_state: str, minutes: int, background: str,
     voice: str,
 ) -> Plan | None:  # fmt: skip
     """The plan to suggest, or None where the screening asks for a choice first."""
     try:
         return plan(
-            tx, user_id, now, kind=kind, initial_state="unsure", target_state=target_state, minutes=minutes,
+            tx, user_id, now, initial_state="unsure", target_state=target_state, minutes=minutes,
             background=background, voice=voice, headphones=True, confirmed=False, background_only=False,
         )  # fmt: skip
     except (NothingLeft, ConfirmNeeded):
@@ -99,7 +99,7 @@ def unlearned_plan(
     """The plan for somebody of whom nothing is known."""
     response = msgspec.structs.replace(curve.start(), vol=float(volume), sens=curve.LEAST_SENS)
     return rules.plan(
-        response, [], kind="custom", initial_state=initial, target_state=target, minutes=minutes,
+        response, [], initial_state=initial, target_state=target, minutes=minutes,
         background=accounts.known_background(background), voice="none", headphones=headphones,
     )  # fmt: skip
 

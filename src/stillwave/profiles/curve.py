@@ -2,9 +2,9 @@
 
 A Gaussian process on nine points a band, updated by one scalar Kalman step per feedback. The update of a
 Gaussian (m, C) by an observation y = h'x + noise of variance R is m + g v / S and C - g g' / S with g = C h,
-S = h'g + R, v = y - h'm (Kalman 1960; Rasmussen and Williams, Gaussian Processes for Machine Learning, ch. 2);
-h holds the two weights of linear interpolation at the frequency heard. Only + - x / and comparisons are used,
-in the same order as in the database triggers, so that every implementation gives the same numbers.
+S = h'g + R, v = y - h'm (Kalman 1960; Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006,
+ch. 2); h holds the two weights of linear interpolation at the frequency heard. Only + - x / and comparisons
+are used, in the same order as in the database triggers, so that all implementations give the same numbers.
 
 Ratings live on 0-1 here (1 of 5 stars is 0, 5 of 5 is 1). "Curve" means rated preference, not physiology.
 """
@@ -36,6 +36,10 @@ NEAR = 0.03
 HALF_SD_SQUARED = 0.25
 
 
+# No mean or covariance of ours can be near this; the triggers hold the same bound.
+FARTHEST = 10.0
+
+
 class Damaged(ValueError):
     """The stored curve is not of the expected shape: rebuild it from the feedback."""
 
@@ -51,9 +55,11 @@ class Band(msgspec.Struct, frozen=True):
 
     @property
     def step_hz(self) -> float:
+        """The distance of two grid points."""
         return (self.high_hz - self.low_hz) / (POINTS - 1)
 
     def grid_hz(self, point: int) -> float:
+        """Where grid point 0-8 lies."""
         return self.low_hz + self.step_hz * point
 
 
@@ -87,7 +93,7 @@ KERNEL = tuple(_prior_covariance(j, k) for j, k in TRIANGLE)
 
 
 class Curve(msgspec.Struct):
-    """What is known of one band: n ratings, mean at the 9 grid points, covariance as 45 numbers (TRIANGLE)."""
+    """What is known of a band: n ratings, mean at the 9 grid points, covariance as 45 numbers (TRIANGLE)."""
 
     n: int
     m: list[float]
@@ -120,7 +126,7 @@ class Feedback(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`profile_history.change`: what one feedback moved. Pairs are (before, after); `m_*` is the mean at `f`."""
+    """`profile_history.change`: what a feedback moved. Pairs are (before, after), `m_*` means at `f`."""
 
     sens: tuple[float, float]
     trans: tuple[float, float]
@@ -226,7 +232,11 @@ def fold(response: Response, feedback: Feedback) -> tuple[Response, Change]:
     reported = list(effects.reported(feedback.physical_effects, feedback.mental_effects))
     severity = max((grade for _, kind, grade in reported if kind in ("adverse", "red_flag")), default=0.0)
     keys = {key for key, _, grade in reported if grade > 0}
-    sens = min(MOST_SENS, response.sens + 0.8 * severity) if severity > 0 else max(LEAST_SENS, response.sens - 0.06)
+    sens = (
+        min(MOST_SENS, response.sens + 0.8 * severity)
+        if severity > 0
+        else max(LEAST_SENS, response.sens - 0.06)
+    )
     trans, corrections = _transition(response, keys, severity)
     volume = _volume(response.vol, keys)
     bands = dict(response.bands)
@@ -277,7 +287,7 @@ def expected(response: Response, hz: float) -> tuple[float, float]:
 
 
 def preferred_range(response: Response, name: str) -> tuple[float, float] | None:
-    """The stretch around the best-rated point that the ratings cannot tell from it, in Hz; None if unrated."""
+    """The stretch around the best-rated point that ratings cannot tell from it, in Hz; None if unrated."""
     curve = response.bands.get(name)
     if curve is None:
         return None
@@ -330,7 +340,7 @@ def parse(stored: str | bytes) -> Response:
 
 def _sound(name: str, curve: Curve) -> bool:
     sized = name in BANDS and curve.n >= 1 and len(curve.m) == POINTS and len(curve.C) == len(TRIANGLE)
-    return sized and all(abs(value) <= 10 for value in (*curve.m, *curve.C))
+    return sized and all(abs(value) <= FARTHEST for value in (*curve.m, *curve.C))
 
 
 def serialise(response: Response) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 Kind = Literal["adverse", "benefit", "pace", "level", "red_flag", "note"]
-Effects = Mapping[str, Any] | list[Any] | None
+Effects = Mapping[str, Any] | list[Any] | str | float | None
 
 ADVERSE = (
     "agitation", "anxiety", "confusion", "dizziness", "ear_discomfort", "ear_pressure", "fatigue", "headache",
@@ -55,13 +55,11 @@ def severity(value: object) -> float:
 
 
 def reported(*effects: Effects) -> Iterator[tuple[str, Kind, float]]:
-    """Each effect as (key, kind, severity). A list of keys reads as every key being true."""
+    """Each effect as (key, kind, severity). In a list every key counts as true; a scalar says nothing."""
     for part in effects:
-        if isinstance(part, Mapping):
-            pairs = list(part.items())
-        else:
-            pairs = [(key, True) for key in part or () if isinstance(key, str)]
-        for key, value in pairs:
+        listed = part if isinstance(part, list) else []
+        pairs = part if isinstance(part, Mapping) else {key: True for key in listed if isinstance(key, str)}
+        for key, value in pairs.items():
             yield key, VOCABULARY.get(key, "adverse"), severity(value)
 
 

@@ -187,23 +187,23 @@ def _allowance(known: Condition) -> str:
     parts = []
     if known.low_hz > 0:
         parts.append(f"{known.low_hz:g} to {known.high_hz:g} Hz")
-    elif known.high_hz < 50:  # noqa: PLR2004
+    elif known.high_hz < 50:
         parts.append(f"at most {known.high_hz:g} Hz")
     if known.volume_most < LOUDEST:
         parts.append(f"volume at most {known.volume_most}")
-    if known.minutes_most < 240:  # noqa: PLR2004
+    if known.minutes_most < 240:
         parts.append(f"at most {known.minutes_most} minutes")
     return ", ".join(parts)
 
 
 def candidates(state: State, limit: Limits) -> list[float]:
     """The beats of a state that the limits leave, in Hz, lowest first."""
-    grid = [state.low_hz + (state.high_hz - state.low_hz) * i / (POINTS - 1) for i in range(POINTS)]
+    grid = [round(state.low_hz + (state.high_hz - state.low_hz) * i / (POINTS - 1), 2) for i in range(POINTS)]
     return [hz for hz in grid if limit.low_hz <= hz <= limit.high_hz]
 
 
 def plan(
-    response: Response, conditions: Iterable[str], *, kind: Kind, initial_state: str, target_state: str,
+    response: Response, conditions: Iterable[str], *, initial_state: str, target_state: str,
     minutes: int, background: str, voice: str, headphones: bool, confirmed: bool = False,
     background_only: bool = False,
 ) -> Plan:  # fmt: skip
@@ -277,17 +277,17 @@ def _reason(response: Response, state: State, target_hz: float, limit: Limits) -
     within = ""
     if limit.low_hz > state.low_hz or limit.high_hz < state.high_hz:
         within = ", within the limits of your safety answers"
-    if rated is None:
-        return (
-            f"We begin at {target_hz:.1f} Hz, a usual choice for {state.label.lower()}{within}, "
-            "because you have not rated anything near it yet."
-        )
     mean, sd = curve.expected(response, target_hz)
     stars, doubt = 1 + 4 * min(1.0, max(0.0, mean)), 4 * sd
+    if band is None or rated is None:
+        return (
+            f"We try {target_hz:.1f} Hz for {state.label.lower()}{within}, because you have not rated anything "
+            f"near it yet and people like it about {stars:.1f} of 5, give or take {doubt:.1f}."
+        )
     count = f"{rated.n} rating{'s' if rated.n != 1 else ''}"
     return (
-        f"From your {count} near {target_hz:.1f} Hz we expect about {stars:.1f} of 5 from you for "
-        f"{state.label.lower()}, give or take {doubt:.1f}{within}."
+        f"From your {count} between {band.low_hz:g} and {band.high_hz:g} Hz we expect about {stars:.1f} of 5 from "
+        f"you at {target_hz:.1f} Hz for {state.label.lower()}, give or take {doubt:.1f}{within}."
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Request, Response
+from litestar.params import JSONBody, URLEncodedBody
 from markupsafe import Markup
 
 from stillwave.accounts import actions as accounts
@@ -14,11 +15,11 @@ from stillwave.errors import BadInput
 from stillwave.profiles import actions, curve, rules
 from stillwave.profiles.rules import ADVERSE, CONDITIONS, QUESTIONS, Screening
 from stillwave.web import charts, gate, pages
-from stillwave.web.input import FORM, read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
 from stillwave.web.routes import api_get, api_put, page_get, page_post
 
-Form = Annotated[dict[str, Any], FORM]
+Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
 _SHOWN_CHANGES = 8
 
@@ -99,7 +100,7 @@ def read_profile(request: Ask) -> Profile:
 
 
 @api_put("/api/v1/profile/adaptation", tags=["profile"])
-def switch_adaptation(request: Ask, data: Adaptation) -> Adaptation:
+def switch_adaptation(request: Ask, data: JSONBody[Adaptation]) -> Adaptation:
     """Learn from ratings, or do not."""
     with gate.write(request) as (tx, me):
         actions.set_adaptation(tx, me.user_id, on=data.on, now=kit_of(request).clock())
@@ -107,7 +108,7 @@ def switch_adaptation(request: Ask, data: Adaptation) -> Adaptation:
 
 
 @api_put("/api/v1/screening", tags=["profile"])
-def answer_screening(request: Ask, data: Screening) -> ScreeningResult:
+def answer_screening(request: Ask, data: JSONBody[Screening]) -> ScreeningResult:
     """Answer the safety questions; what they leave is in the answer."""
     now = kit_of(request).clock()
     with gate.write(request) as (tx, me):
@@ -125,7 +126,7 @@ def read_screening(request: Ask) -> ScreeningResult:
 # --- pages --------------------------------------------------------------------------------------
 
 
-def _screening_page(limits: tuple[str, ...]) -> dict[str, object]:
+def _screening_page(limits: tuple[str, ...]) -> dict[str, Any]:
     groups = [
         {
             "title": title,

@@ -30,7 +30,7 @@ def check(day: Day, today: dt.date) -> None:
         raise BadInput("date", "is not a day that has been", "a date from 2000-01-01 to today")
     if day.metrics is not None and len(day.metrics) > _MOST_METRICS:
         raise BadInput("metrics", "holds too many numbers", f"at most {_MOST_METRICS}")
-    if day.metrics is not None and any(abs(value) > 1e12 for value in day.metrics.values()):  # noqa: PLR2004
+    if day.metrics is not None and any(abs(value) > 1e12 for value in day.metrics.values()):
         raise BadInput("metrics", "holds a number that is too large", "numbers up to 1e12")
     told = (day.sleep_quality, day.stress_level, day.focus_score, day.notes, day.metrics)
     if all(value is None for value in told):

@@ -71,7 +71,7 @@ def today(tx: Tx, me: Me, now: dt.datetime) -> dict[str, Any]:
 def _suggestion(tx: Tx, me: Me, kind: Kind, now: dt.datetime) -> dict[str, Any] | None:
     liked = accounts.preferences(tx, me.user_id)
     plan = profiles.possible_plan(
-        tx, me.user_id, now, kind=kind, target_state=_TARGETS[kind], minutes=liked.preferred_duration,
+        tx, me.user_id, now, target_state=_TARGETS[kind], minutes=liked.preferred_duration,
         background=liked.background_sound_type, voice=liked.voice_preference,
     )  # fmt: skip
     if plan is None:

@@ -33,7 +33,7 @@ def start(tx: Tx, me: Me, wish: Wish, now: dt.datetime, seed: int) -> SessionRow
     liked = accounts.preferences(tx, me.user_id)
     plan = profiles.plan(
         tx, me.user_id, now,
-        kind=wish.kind, initial_state=wish.initial_state, target_state=wish.target_state,
+        initial_state=wish.initial_state, target_state=wish.target_state,
         minutes=wish.minutes or liked.preferred_duration, background=wish.background or liked.background_sound_type,
         voice=liked.voice_preference, headphones=wish.headphones, confirmed=wish.confirm,
         background_only=wish.background_only,

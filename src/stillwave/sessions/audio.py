@@ -126,6 +126,10 @@ class SoundFiles:
             self._making.pop(session.id, None)
         return path
 
+    def size(self, path: Path) -> int:
+        """Plain bytes inside a sealed file."""
+        return sealed_size(path)
+
     def read(self, user_id: UUID, path: Path, row: AudioRow, first: int, end: int) -> Iterator[bytes]:
         """The plain bytes [first, end) of a sealed file."""
         return read_sealed(path, self._keys.key(user_id), row.file_path, first, end)

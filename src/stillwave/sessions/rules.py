@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
 
 from stillwave.profiles.rules import STATES, Plan
-from stillwave.sound.programme import Programme, Segment
+from stillwave.sound.programme import Bed, Programme, Segment
 
 Kind = Literal["morning", "evening", "custom"]
 
@@ -39,11 +39,11 @@ class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def programme(plan: Plan, kind: Kind, seed: int) -> Programme:
     """The sound of a plan: a ramp to the target, a plateau, and in the morning a gentle way back up."""
-    whole_s = plan.minutes * 60.0
+    whole_s, bed = plan.minutes * 60.0, cast("Bed", plan.bed)  # checked when it was planned
     if not plan.beat:
         hz = plan.target_hz
         held = (Segment(whole_s, plan.base_hz, plan.base_hz, hz, hz),)
-        return Programme(segments=held, method="none", bed=plan.bed, seed=seed, volume_level=plan.volume_level)
+        return Programme(segments=held, method="none", bed=bed, seed=seed, volume_level=plan.volume_level)
     ramp_s = min(float(plan.transition_s), whole_s * _RAMP_SHARE)
     back_s = min(whole_s * _RETURN_SHARE, _RETURN_MOST_S)
     rises = kind == "morning" and plan.ramp_from_hz > plan.target_hz
@@ -59,7 +59,7 @@ def programme(plan: Plan, kind: Kind, seed: int) -> Programme:
             for seconds, start_hz, stop_hz in steps
         ),
         method=plan.method,
-        bed=plan.bed,
+        bed=bed,
         seed=seed,
         volume_level=plan.volume_level,
     )
@@ -84,4 +84,5 @@ def title(kind: str | None, target_state: str | None) -> str:
     """What a session is called in lists."""
     state = STATES.get(target_state or "")
     name = state.label if state else "Session"
-    return {"morning": f"Morning · {name}", "evening": f"Evening · {name}"}.get(kind or "", name)
+    prefix = {"morning": "Morning", "evening": "Evening"}.get(kind or "")
+    return f"{prefix} · {name}" if prefix and not name.startswith(prefix) else name

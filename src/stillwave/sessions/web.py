@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Iterator
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, URLEncodedBody
 from litestar.response import Stream
 from markupsafe import Markup
 
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.actions import BACKGROUNDS
 from stillwave.db.database import Tx
-from stillwave.errors import BadInput, Conflict, NothingLeft, StillwaveError
+from stillwave.errors import BadInput, Conflict, NothingLeft
 from stillwave.profiles.rules import STATES
 from stillwave.sessions import actions, audio, rules
 from stillwave.sessions.rules import Progress, Wish
 from stillwave.sessions.store import SessionRow
 from stillwave.web import charts, gate, once, pages
 from stillwave.web.gate import Me
-from stillwave.web.input import FORM, read_form
+from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
 from stillwave.web.routes import api_get, api_patch, api_post, page_get, page_post
 
-Form = Annotated[dict[str, Any], FORM]
+Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
 _PAGE = 20
 _METHODS = {"binaural": "Binaural beats", "monaural": "Monaural beats", "isochronic": "Isochronic tones"}
@@ -89,7 +90,7 @@ def _shown(row: SessionRow) -> Session:
 
 
 @api_post("/api/v1/sessions", tags=["sessions"])
-def start_session(request: Ask, data: Wish) -> Response[bytes]:
+def start_session(request: Ask, data: JSONBody[Wish]) -> Response[bytes]:
     """Plan a session for the person and make its sound available."""
     kit = kit_of(request)
     made: list[UUID] = []
@@ -108,8 +109,8 @@ def start_session(request: Ask, data: Wish) -> Response[bytes]:
 @api_get("/api/v1/sessions", tags=["sessions"])
 def list_sessions(
     request: Ask,
-    before: UUID | None = None,
-    limit: Annotated[int, Parameter(ge=1, le=100)] = _PAGE,
+    before: FromQuery[UUID | None] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = _PAGE,
 ) -> SessionPage:
     """The person's sessions, newest first, a page at a time."""
     with gate.read(request) as (tx, me):
@@ -119,28 +120,30 @@ def list_sessions(
 
 
 @api_get("/api/v1/sessions/{session_id:uuid}", tags=["sessions"])
-def read_session(request: Ask, session_id: UUID) -> Session:
+def read_session(request: Ask, session_id: FromPath[UUID]) -> Session:
     """One session."""
     with gate.read(request) as (tx, me):
         return _shown(actions.one(tx, me.user_id, session_id))
 
 
 @api_patch("/api/v1/sessions/{session_id:uuid}", tags=["sessions"])
-def follow_session(request: Ask, session_id: UUID, data: Progress) -> Session:
+def follow_session(request: Ask, session_id: FromPath[UUID], data: JSONBody[Progress]) -> Session:
     """Say where the listener is, and when the session is over."""
     with gate.write(request) as (tx, me):
         return _shown(actions.follow(tx, me.user_id, session_id, data, kit_of(request).clock()))
 
 
 @api_get("/api/v1/sessions/{session_id:uuid}/measured", tags=["sessions"])
-def read_measured(request: Ask, session_id: UUID) -> Measured:
+def read_measured(request: Ask, session_id: FromPath[UUID]) -> Measured:
     """What the sound contains: carriers, beat and its error against the plan, level, loudness."""
     with gate.read(request) as (tx, me):
         row = actions.audio_row(tx, me.user_id, session_id)
     return Measured(session_id, msgspec.Raw(row.frequency_data.encode()) if row.frequency_data else None)
 
 
-def _sound(request: Ask, content: Any, *, size: int, span: tuple[int, int] | None, kind: str, tag: str, name: str) -> Response[Any]:  # noqa: ANN401
+def _sound(
+    content: Iterator[bytes], *, size: int, span: tuple[int, int] | None, kind: str, tag: str, name: str
+) -> Response[Any]:
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
@@ -160,30 +163,30 @@ def _span(request: Ask, size: int, tag: str) -> tuple[int, int] | None:
 
 
 @api_get("/api/v1/sessions/{session_id:uuid}/audio.wav", tags=["sessions"], media_type="audio/wav")
-def stream_wav(request: Ask, session_id: UUID) -> Response[Any]:
+def stream_wav(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     """The sound as 24-bit WAV, rendered as it is sent; any byte range."""
     with gate.read(request) as (tx, me):
         programme = audio.sound_of(actions.one(tx, me.user_id, session_id))
     size, tag = audio.wav_size(programme), audio.etag(programme)
     span = _span(request, size, tag)
     return _sound(
-        request, audio.wav(programme, *(span or (0, size))), size=size, span=span, kind="audio/wav", tag=tag,
+        audio.wav(programme, *(span or (0, size))), size=size, span=span, kind="audio/wav", tag=tag,
         name="inline",
     )  # fmt: skip
 
 
 @api_get("/api/v1/sessions/{session_id:uuid}/audio.flac", tags=["sessions"], media_type="audio/flac")
-def download_flac(request: Ask, session_id: UUID) -> Response[Any]:
+def download_flac(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     """The sound as 24-bit FLAC, the same samples; made on first use and kept sealed."""
     with gate.read(request) as (tx, me):
         session = actions.one(tx, me.user_id, session_id)
         row = actions.audio_row(tx, me.user_id, session_id)
     files: audio.SoundFiles = request.app.state.files
     path = files.flac(me.user_id, session, row)
-    size, tag = audio.sealed_size(path), audio.etag(audio.sound_of(session))
+    size, tag = files.size(path), audio.etag(audio.sound_of(session))
     span = _span(request, size, tag)
     return _sound(
-        request, files.read(me.user_id, path, row, *(span or (0, size))), size=size, span=span,
+        files.read(me.user_id, path, row, *(span or (0, size))), size=size, span=span,
         kind="audio/flac", tag=tag, name=f'attachment; filename="stillwave-{session.start_time:%Y-%m-%d-%H%M}.flac"',
     )  # fmt: skip
 
@@ -191,7 +194,7 @@ def download_flac(request: Ask, session_id: UUID) -> Response[Any]:
 # --- pages --------------------------------------------------------------------------------------
 
 
-def _start_page(**more: object) -> dict[str, object]:
+def _start_page(**more: object) -> dict[str, Any]:
     return {
         "states": [{"key": key, "label": state.label, "hint": state.hint} for key, state in STATES.items()],
         "backgrounds": [{"key": key, "label": label} for key, label in BACKGROUNDS.items()],
@@ -237,7 +240,7 @@ def start(request: Ask, data: Form) -> Response[Any]:
 
 
 @page_get("/sessions/{session_id:uuid}")
-def player_page(request: Ask, session_id: UUID) -> Response[str]:
+def player_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
     """The player."""
     with gate.read(request) as (tx, me):
         row = actions.one(tx, me.user_id, session_id)
@@ -273,7 +276,7 @@ def _path_picture(row: SessionRow) -> Markup:
 
 
 @page_get("/history")
-def history_page(request: Ask, before: UUID | None = None) -> Response[str]:
+def history_page(request: Ask, before: FromQuery[UUID | None] = None) -> Response[str]:
     """Past sessions."""
     with gate.read(request) as (tx, me):
         zone = accounts.zone(tx, me.user_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import soundfile
+import soundfile  # type: ignore[import-untyped] # it ships no types
 
 from stillwave.sound import render
 from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
@@ -44,7 +44,7 @@ def wav_header(programme: Programme) -> bytes:
 
 
 def wav_range(programme: Programme, first_byte: int, end_byte: int) -> Iterator[bytes]:
-    """Yield bytes [first_byte, end_byte) of the whole WAV, in pieces of at most 0.74 s, each made when asked for.
+    """Yield bytes [first_byte, end_byte) of the whole WAV in pieces of at most 0.74 s, made when asked for.
 
     Raises:
         ValueError: the range is not within 0 and `wav_size(programme)`.
@@ -56,7 +56,7 @@ def wav_range(programme: Programme, first_byte: int, end_byte: int) -> Iterator[
 
 
 def write_wav(programme: Programme, file: BinaryIO | str | Path, progress: Progress | None = None) -> None:
-    """Write the whole WAV; `progress` hears the frames done after each piece. A failed write leaves what it wrote."""
+    """Write the whole WAV; `progress` hears the frames done after each piece."""
     with _opened(file) as out:
         out.write(wav_header(programme))
         for start, stop in render.edges(0, programme.total_samples):
@@ -78,7 +78,8 @@ def write_flac(programme: Programme, file: BinaryIO | str | Path, progress: Prog
                 watched, "w", SAMPLE_RATE_HZ, channels=2, format="FLAC", subtype="PCM_24"
             ) as flac:
                 for start, stop in render.edges(0, programme.total_samples):
-                    # Left-justified 32-bit integers pass through libsndfile unchanged; floats take its slow path.
+                    # Left-justified 32-bit integers pass through libsndfile unchanged; floats take its slow
+                    # path.
                     flac.write(render.samples24(programme, start, stop) << np.int32(8))
                     watched.raise_error()
                     if progress is not None:
@@ -88,7 +89,7 @@ def write_flac(programme: Programme, file: BinaryIO | str | Path, progress: Prog
 
 
 class _Watched:
-    """A file for libsndfile, which cannot let an exception through: the first one is kept and raised later."""
+    """A file for libsndfile, which lets no exception through: the first one is kept and raised later."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

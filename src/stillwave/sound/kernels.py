@@ -1,8 +1,9 @@
 """Every compiled loop of the sound engine; importing this module compiles them, or loads them from the cache.
 
 They live in one file because numba's cache notices a change only in the file that holds the kernel, not in a
-function it calls. Sines are polynomials and noise is integer hashing: plain IEEE additions and multiplications
-without reassociation give the same bits in a vector register and in a scalar one, wherever a loop starts.
+function it calls. Sines are polynomials and noise is integer hashing: plain IEEE additions and
+multiplications without reassociation give the same bits in a vector register and in a scalar one, wherever a
+loop starts.
 
 Arrays of sound are (2, n) float64, left then right, 1.0 = full scale, unless said otherwise.
 """
@@ -13,6 +14,11 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
+
+Sound = NDArray[np.float64]
+Words = NDArray[np.uint32]
+Integers = NDArray[np.int32]
 
 U8 = np.uint64
 GOLDEN = U8(0x9E3779B97F4A7C15)
@@ -34,7 +40,7 @@ def _kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
 
 
 @numba.extending.register_jitable
-def _mix(key: U8, index: int) -> U8:
+def _mix(key: np.uint64, index: np.int64 | int) -> np.uint64:
     """Return 64 well mixed bits of (key, index): SplitMix64 (Steele, Lea, Flood 2014) by counter."""
     z = key + U8(index) * GOLDEN
     z = (z ^ (z >> S30)) * MIX_1
@@ -43,8 +49,8 @@ def _mix(key: U8, index: int) -> U8:
 
 
 @numba.extending.register_jitable
-def _sine(turns: float) -> float:
-    """Return sin(2 pi turns) to 2e-11: a least-squares odd polynomial over a quarter turn, without a branch."""
+def _sine(turns: float) -> Any:
+    """Return sin(2 pi turns) to 2e-11: an odd polynomial over a quarter turn, without a branch."""
     y = turns - 0.25
     x = 0.25 - abs(y - np.floor(y + 0.5))
     s = x * x
@@ -58,22 +64,22 @@ def _sine(turns: float) -> float:
 
 
 @numba.extending.register_jitable
-def _quartic(c: tuple[float, ...], u: float) -> float:
+def _quartic(c: tuple[float, ...], u: float) -> Any:
     return c[0] + u * (c[1] + u * (c[2] + u * (c[3] + u * c[4])))
 
 
 @numba.extending.register_jitable
-def _carrier(row: np.ndarray) -> tuple[float, ...]:
+def _carrier(row: Sound) -> tuple[float, ...]:
     return row[3], row[4], row[5], row[6], row[7]
 
 
 @numba.extending.register_jitable
-def _beat(row: np.ndarray) -> tuple[float, ...]:
+def _beat(row: Sound) -> tuple[float, ...]:
     return row[8], row[9], row[10], row[11], row[12]
 
 
 @_kernel("void(u8, i8, f8[:, ::1])")
-def white(key, start, out):
+def white(key: np.uint64, start: np.int64, out: Sound) -> None:
     """Fill `out` with uniform white noise of unit RMS, left and right independent."""
     scale = 1.7320508075688772 / 2147483648.0
     for i in range(out.shape[1]):
@@ -83,8 +89,8 @@ def white(key, start, out):
 
 
 @_kernel("void(f8[:, ::1])")
-def pink(x):
-    """Turn white into pink noise in place: six one-pole filters side by side (Paul Kellet 1999, +-0.05 dB)."""
+def pink(x: Sound) -> None:
+    """Turn white into pink noise in place: six one-pole filters in parallel (Paul Kellet 1999, +-0.05 dB)."""
     left, right = x[0], x[1]
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = 0.0
     b0 = b1 = b2 = b3 = b4 = b5 = b6 = 0.0
@@ -102,8 +108,8 @@ def pink(x):
 
 
 @_kernel("void(f8[:, ::1], f8[:, ::1], f8, i8, i8, f8[:, ::1])")
-def layer(x, level, gain, skip, hop, out):
-    """Add `x`, from frame `skip` on, to `out`; `level` (2, m + 1), every `hop` samples, is joined by lines."""
+def layer(x: Sound, level: Sound, gain: float, skip: int, hop: int, out: Sound) -> None:
+    """Add `x` from frame `skip` on to `out`; `level` (2, m + 1), every `hop` samples, is joined by lines."""
     for ear in range(2):
         for m in range(level.shape[1] - 1):
             g0, g1 = gain * level[ear, m], gain * (level[ear, m + 1] - level[ear, m]) / hop
@@ -113,22 +119,27 @@ def layer(x, level, gain, skip, hop, out):
 
 
 @_kernel("void(f8[:, ::1], f8[:, ::1], f8[:, :, ::1])")
-def sections(x, coefficients, state):
-    """Filter `x` in place through second-order sections (b0 b1 b2 a1 a2); `state` (k, 2, 2) carries on."""
-    for k in range(coefficients.shape[0]):
-        b0, b1, b2, a1, a2 = coefficients[k]
-        p0, q0, p1, q1 = state[k, 0, 0], state[k, 0, 1], state[k, 1, 0], state[k, 1, 1]
-        for i in range(x.shape[1]):
-            v0, v1 = x[0, i], x[1, i]
-            y0, y1 = b0 * v0 + p0, b0 * v1 + p1
-            p0, p1 = b1 * v0 + q0 - a1 * y0, b1 * v1 + q1 - a1 * y1
-            q0, q1 = b2 * v0 - a2 * y0, b2 * v1 - a2 * y1
-            x[0, i], x[1, i] = y0, y1
-        state[k, 0, 0], state[k, 0, 1], state[k, 1, 0], state[k, 1, 1] = p0, q0, p1, q1
+def two_sections(x: Sound, coefficients: Sound, state: Sound) -> None:
+    """Filter `x` in place through two biquads (b0 b1 b2 a1 a2); `state` (2, 2, 2) carries on."""
+    b0, b1, b2, a1, a2 = coefficients[0]
+    d0, d1, d2, c1, c2 = coefficients[1]
+    for ear in range(2):
+        side = x[ear]
+        p, q, r, s = state[ear, 0, 0], state[ear, 0, 1], state[ear, 1, 0], state[ear, 1, 1]
+        for i in range(side.shape[0]):  # both sections in one pass: the second works while the first waits
+            v = side[i]
+            y = b0 * v + p
+            p = b1 * v + q - a1 * y
+            q = b2 * v - a2 * y
+            z = d0 * y + r
+            r = d1 * y + s - c1 * z
+            s = d2 * y - c2 * z
+            side[i] = z
+        state[ear, 0, 0], state[ear, 0, 1], state[ear, 1, 0], state[ear, 1, 1] = p, q, r, s
 
 
 @_kernel("void(f8[:, ::1], i8, i8, f8[:, ::1])")
-def tones(path, start, method, out):
+def tones(path: Sound, start: np.int64, method: int, out: Sound) -> None:
     """Fill `out` with the beat of a path (see `tones.path`): 1 binaural, 2 monaural, 3 isochronic; peak 1."""
     stop = start + out.shape[1]
     for row in path:
@@ -154,7 +165,9 @@ def tones(path, start, method, out):
 
 
 @_kernel("void(f8[:, ::1], i8, f8[:, ::1], f8[:, ::1], f8[:, :, ::1], i8, f8[:, ::1])")
-def pad(path, start, voices, level, drift, hop, out):
+def pad(
+    path: Sound, start: np.int64, voices: Sound, level: Sound, drift: Sound, hop: int, out: Sound
+) -> None:
     """Add a chord that follows the carrier of a path.
 
     Voices (v, 4): ratio to the carrier, weights of partials 1-3. `level` (v, m + 1) and `drift` (v, 2, m + 1;
@@ -186,11 +199,11 @@ def pad(path, start, voices, level, drift, hop, out):
 
 
 @_kernel("void(u8, i8, i8, f8[::1], f8[:, ::1])")
-def drops(key, start, cell, shape, out):
+def drops(key: np.uint64, start: np.int64, cell: int, shape: Sound, out: Sound) -> None:
     """Add short ringing drops, at most one in each cell of `cell` samples, each a function of its own hash.
 
-    Shape: chance, jitter 0-1, lowest and highest Hz, shortest and longest decay s, attack s, rise (octaves per
-    decay), loudness power (1 even, 4 mostly faint), width 0-1.
+    Shape: chance, jitter 0-1, lowest and highest Hz, shortest and longest decay s, attack s, rise (octaves
+    per decay), loudness power (1 even, 4 mostly faint), width 0-1.
     """
     chance, jitter, low_hz, high_hz, short_s, long_s, attack_s, rise, power, width = shape
     frames = out.shape[1]
@@ -199,7 +212,9 @@ def drops(key, start, cell, shape, out):
         bits = _mix(key, index)
         if np.float64(np.int64(bits & LOW_16)) >= chance * 65536.0:
             continue
-        onset = index * cell + np.int64(jitter * cell * np.float64(np.int64((bits >> S16) & LOW_16)) / 65536.0)
+        onset = index * cell + np.int64(
+            jitter * cell * np.float64(np.int64((bits >> S16) & LOW_16)) / 65536.0
+        )
         at_pitch = np.float64(np.int64((bits >> S32) & LOW_16)) / 65536.0
         at_decay = np.float64(np.int64(bits >> S48)) / 65536.0
         bits = _mix(bits, 1)
@@ -221,17 +236,27 @@ def drops(key, start, cell, shape, out):
             zr, zi = zr * qr - zi * qi, zr * qi + zi * qr
             qr, qi = qr * pr - qi * pi, qr * pi + qi * pr
             env, closed = env * fall, closed * swell
-            n = onset + j - start + max(lag, 0)
+            n = onset + j - start + max(lag, np.int64(0))
             if 0 <= n < frames:
                 out[0, n] += left * value
-            n = onset + j - start - min(lag, 0)
+            n = onset + j - start - min(lag, np.int64(0))
             if 0 <= n < frames:
                 out[1, n] += right * value
 
 
 @_kernel("void(f8[:, ::1], f8[:, ::1], f8, f8, i8, i8, i8, i8, f8[:, ::1])")
-def master(beat, bed, beat_gain, bed_gain, start, total, fade_in, fade_out, out):
-    """Mix beat and bed into `out` (n, 2) with raised-cosine fades; below -200 dBFS at both ends, 0 outside."""
+def master(
+    beat: Sound,
+    bed: Sound,
+    beat_gain: float,
+    bed_gain: float,
+    start: np.int64,
+    total: int,
+    fade_in: int,
+    fade_out: int,
+    out: Sound,
+) -> None:
+    """Mix beat and bed into `out` (n, 2) with raised-cosine fades, to below -200 dBFS at both ends."""
     for i in range(out.shape[0]):
         n = start + i
         g = 1.0
@@ -252,7 +277,7 @@ def master(beat, bed, beat_gain, bed_gain, start, total, fade_in, fade_out, out)
 
 
 @_kernel("void(f8[:, ::1], u8, i8, i4[:, ::1])")
-def quantise(x, key, start, out):
+def quantise(x: Sound, key: np.uint64, start: np.int64, out: Integers) -> None:
     """Round (n, 2) sound to 24 bits with triangular dither of +-1 step, drawn by absolute sample index."""
     for i in range(x.shape[0]):
         bits = _mix(key, start + i)
@@ -263,7 +288,7 @@ def quantise(x, key, start, out):
 
 
 @_kernel("void(u4[:, ::1], u4[:, ::1])")
-def pack24(values, words):
+def pack24(values: Words, words: Words) -> None:
     """Pack 24-bit samples (n, 4) into little-endian words (n, 3), three bytes a sample."""
     low = np.uint32(0xFFFFFF)
     for i in range(values.shape[0]):
@@ -274,23 +299,36 @@ def pack24(values, words):
 
 
 @_kernel("void(f8[::1], f8[:, ::1], i8, f8, f8, i8, f8[:, ::1])")
-def demodulate(x, path, start, carriers, beats, hop, out):
-    """Turn `x` (n) down by `carriers` x carrier + `beats` x beat of a path; `out` (2, n // hop) mean cos, -sin."""
+def demodulate(
+    x: Sound, path: Sound, start: np.int64, carriers: float, beats: float, hop: int, out: Sound
+) -> None:
+    """Turn `x` (n) down by `carriers` x carrier + `beats` x beat of a path.
+
+    `out` (2, n // hop) is the real and imaginary part, averaged over `hop` samples.
+    """
     out[:] = 0.0
+    real, imaginary = np.empty(hop), np.empty(hop)
     stop = start + out.shape[1] * hop
     for row in path:
         first, last = max(np.int64(row[0]), start), min(np.int64(row[1]), stop)
-        c, b, origin, step = _carrier(row), _beat(row), start - row[0], row[2]
-        for n in range(first, last):
-            i = n - start
-            u = (i + origin) * step
-            turns = carriers * _quartic(c, u) + beats * _quartic(b, u)
-            out[0, i // hop] += x[i] / hop * _sine(turns + 0.25)
-            out[1, i // hop] -= x[i] / hop * _sine(turns)
+        c, b, step = _carrier(row), _beat(row), row[2]
+        at = first - start
+        while at < last - start:
+            m = at // hop
+            part = x[at : min(last - start, (m + 1) * hop)]
+            origin = at + start - row[0]
+            for i in range(part.shape[0]):  # sines first, sums after: so the sines fill vector registers
+                u = (i + origin) * step
+                turns = carriers * _quartic(c, u) + beats * _quartic(b, u)
+                real[i], imaginary[i] = part[i] * _sine(turns + 0.25), part[i] * _sine(-turns)
+            for i in range(part.shape[0]):
+                out[0, m] += real[i] / hop
+                out[1, m] += imaginary[i] / hop
+            at += part.shape[0]
 
 
 @_kernel("f8(f8[:, ::1], f8[:, ::1], f8)")
-def true_peak(x, phases, peak):
+def true_peak(x: Sound, phases: Sound, peak: float) -> float:
     """Return the greater of `peak` and the highest oversampled magnitude of `x` (2, history + n).
 
     `phases` (p, taps) interpolate between samples. A sample is skipped only if no tap could exceed the peak

@@ -8,8 +8,8 @@ from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
 
 HOP_SAMPLES = 441  # demodulated sound is averaged over 10 ms, to 100 values a second
 SPECTRUM_POINTS = 16_384
-# A tone counts as present when its power stands this far over the median nearby. Noise alone reaches 15 dB once in
-# some ten million looks; a beat 12 dB below a pink bed stands 27 dB over it in 10 s.
+# A tone counts as present when its power stands this far over the median nearby. Noise alone reaches 15 dB
+# once in some ten million looks; a beat 12 dB below a pink bed stands 27 dB over it in 10 s.
 PRESENT_DB = 15.0
 NEARBY_HZ = 12.0
 SEARCH_HZ = (60.0, 1200.0)
@@ -17,13 +17,15 @@ SEARCH_PRESENT_DB = 20.0
 
 Found = tuple[float | None, float | None, float | None]
 
-# For each method the tones that carry its beat, as (multiple of the carrier, multiple of the beat), low and high,
-# and what their difference must be divided by.
+# For each method the tones that carry its beat, as (multiple of the carrier, multiple of the beat), low and
+# high, and what their difference must be divided by.
 BEAT_LINES = {"binaural": (0.5, 1.0), "monaural": (0.5, 1.0), "isochronic": (1.0, 2.0), "none": (0.5, 1.0)}
 
 
-def expected(sound: Sound, programme: Programme, start: int) -> tuple[float | None, float | None, float | None, float | None]:
-    """Return left carrier, right carrier, beat and planned beat in Hz, means over sound (2, n) from frame `start`.
+def expected(
+    sound: Sound, programme: Programme, start: int
+) -> tuple[float | None, float | None, float | None, float | None]:
+    """Return left carrier, right carrier, beat and planned beat in Hz: means over sound (2, n) at `start`.
 
     The planned beat is None if the programme has none; the others are None if they are not in the sound.
     """
@@ -50,7 +52,7 @@ def expected(sound: Sound, programme: Programme, start: int) -> tuple[float | No
 
 
 def searched(sound: Sound) -> tuple[str, float | None, float | None, float | None]:
-    """Return method, left carrier, right carrier and beat in Hz of a sound (2, n) about which nothing is known."""
+    """Return method, left carrier, right carrier and beat in Hz of sound (2, n) of which nothing is known."""
     left, right = _peaks(sound[0]), _peaks(sound[1])
     if not left or not right:
         return "none", left[0] if left else None, right[0] if right else None, None
@@ -87,7 +89,7 @@ def _mean_hz(programme: Programme, start: int, frames: int) -> tuple[float, floa
 
 
 def _line(x: Sound, path: Sound, start: int, beats: float, reach_hz: float) -> float | None:
-    """Return how far above carrier + `beats` x beat the tone within `reach_hz` of it is, or None if there is none."""
+    """Return how far above carrier + `beats` x beat a tone within `reach_hz` lies, None if none does."""
     low = np.empty((2, len(x) // HOP_SAMPLES))
     kernels.demodulate(np.ascontiguousarray(x), path, start, 1.0, beats, HOP_SAMPLES, low)
     if low.shape[1] < 16:
@@ -106,7 +108,7 @@ def _line(x: Sound, path: Sound, start: int, beats: float, reach_hz: float) -> f
 
 
 def _refined(x: Sound, hz: float) -> float:
-    """Return the mean frequency over x of the tone near `hz`: each half by itself, then along the line they make."""
+    """Return the mean frequency of the tone near `hz`: in each half, then along the line the halves make."""
     half = len(x) // 2
     ends = []
     for part in (x[:half], x[half:]):
@@ -120,12 +122,26 @@ def _refined(x: Sound, hz: float) -> float:
 
 def _constant(begin_hz: float, end_hz: float, frames: int) -> Sound:
     seconds = frames / SAMPLE_RATE_HZ
-    row = [0, frames, 1 / frames, 0, begin_hz * seconds, (end_hz - begin_hz) * seconds / 2, 0, 0, 0, 0, 0, 0, 0]
+    row = [
+        0,
+        frames,
+        1 / frames,
+        0,
+        begin_hz * seconds,
+        (end_hz - begin_hz) * seconds / 2,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]
     return np.array([row], dtype=np.float64)
 
 
 def _peaks(x: Sound) -> list[float]:
-    """Return the tones that stand out between 60 and 1200 Hz, strongest first, six at most and within 20 dB."""
+    """Return the tones that stand out between 60 and 1200 Hz, strongest first: six at most, within 20 dB."""
     power = np.abs(np.fft.rfft(x * np.hanning(len(x)))) ** 2
     hz = np.fft.rfftfreq(len(x), 1 / SAMPLE_RATE_HZ)
     inside = (hz >= SEARCH_HZ[0]) & (hz <= SEARCH_HZ[1])

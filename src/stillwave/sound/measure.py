@@ -1,8 +1,8 @@
 """What a sound really contains, taken from its samples: the `frequency_data` of an audio file.
 
-Frequencies come from complex demodulation: each tone is turned down by its planned phase, and what turning is left,
-found as the highest point of a Hann-windowed spectrum, is its error. Demodulating by the plan's own path keeps ramps
-and bends sharp; a tone that is elsewhere still shows as far away as it is.
+Frequencies come from complex demodulation: each tone is turned down by its planned phase, and what turning is
+left, found as the highest point of a Hann-windowed spectrum, is its error. Demodulating by the plan's own
+path keeps ramps and bends sharp; a tone that is elsewhere still shows as far away as it is.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ SPECTRUM_LEAST_DB = -165.0
 
 
 class Window(msgspec.Struct, frozen=True):
-    """One stretch of the sound; null where there is nothing to measure. Carriers and beat are means over it."""
+    """One stretch of the sound; carriers and beat are means over it, None if there are none."""
 
     start_s: float
     seconds: float
@@ -106,7 +106,7 @@ class Meter:
         self._pending: list[NDArray[np.int32]] = []
         self._pending_samples = 0
         self._at = 0
-        self._k_state = np.zeros((len(K_WEIGHTING), 2, 2))
+        self._k_state = np.zeros((2, 2, 2))
         self._gate_powers: list[Sound] = []
         self._history = np.zeros((2, TAPS - 1))
         self._true_peak = self._peak = 0.0
@@ -139,7 +139,9 @@ class Meter:
         errors = [abs(window.error_hz) for _, window in self._found if window.error_hz is not None]
         return Measurement(
             engine_version=self._programme.version if self._programme else ENGINE_VERSION,
-            method=self._programme.method if self._programme else max(set(methods), key=methods.count, default="none"),
+            method=self._programme.method
+            if self._programme
+            else max(set(methods), key=methods.count, default="none"),
             sample_rate_hz=SAMPLE_RATE_HZ,
             seconds=self._total / SAMPLE_RATE_HZ,
             windows=tuple(window for _, window in self._found),
@@ -159,9 +161,11 @@ class Meter:
         self._history = np.ascontiguousarray(joined[:, 1 - TAPS :])
         self._collect(sound)
         weighted = sound.copy()
-        kernels.sections(weighted, K_WEIGHTING, self._k_state)
+        kernels.two_sections(weighted, K_WEIGHTING, self._k_state)
         whole = weighted.shape[1] - weighted.shape[1] % GATE_SAMPLES
-        self._gate_powers.append((weighted[:, :whole] ** 2).reshape(2, -1, GATE_SAMPLES).mean(axis=2).sum(axis=0))
+        self._gate_powers.append(
+            (weighted[:, :whole] ** 2).reshape(2, -1, GATE_SAMPLES).mean(axis=2).sum(axis=0)
+        )
         self._at += sound.shape[1]
 
     def _collect(self, sound: Sound) -> None:
@@ -186,7 +190,7 @@ class Meter:
             method = self._programme.method
             left, right, beat, planned = lines.expected(self._window, self._programme, start)
         weighted = self._window.copy()
-        kernels.sections(weighted, K_WEIGHTING, np.zeros((len(K_WEIGHTING), 2, 2)))
+        kernels.two_sections(weighted, K_WEIGHTING, np.zeros((2, 2, 2)))
         power = float((weighted**2).mean(axis=1).sum())
         return method, Window(
             start_s=start / SAMPLE_RATE_HZ,
@@ -210,7 +214,7 @@ def _window_starts(total_samples: int, windows_most: int) -> list[int]:
 
 
 def _interpolation() -> Sound:
-    """Return three filters (3, TAPS) that read between samples at 1/4, 1/2 and 3/4: sinc under a Kaiser window."""
+    """Return three filters (3, TAPS) that read between samples, at 1/4, 1/2 and 3/4: windowed sincs."""
     at = np.arange(TAPS) - TAPS / 2 + 1
     rows = []
     for part in (0.25, 0.5, 0.75):
@@ -224,27 +228,31 @@ INTERPOLATION = _interpolation()
 
 
 def _power_spectrum(sound: Sound) -> Sound:
-    """Return the mean power density of both ears over non-overlapping stretches of a window, per Hz."""
+    """Return the mean power density of both ears over stretches of 0.37 s of a window, per Hz."""
     count = sound.shape[1] // SPECTRUM_SAMPLES
     if count == 0:
         return np.zeros(SPECTRUM_SAMPLES // 2 + 1)
-    parts = sound[:, : count * SPECTRUM_SAMPLES].reshape(-1, SPECTRUM_SAMPLES) * HANN
-    spectra: Sound = np.abs(np.fft.rfft(parts, axis=1)) ** 2
-    return spectra.mean(axis=0) * 2 / (SAMPLE_RATE_HZ * (HANN**2).sum())
+    stretches = sound[:, : count * SPECTRUM_SAMPLES].reshape(2, count, SPECTRUM_SAMPLES)
+    parts = stretches[:, ::3].reshape(-1, SPECTRUM_SAMPLES) * HANN  # a third of them is plenty for a slope
+    powers: Sound = np.abs(np.fft.rfft(parts, axis=1)) ** 2
+    density: Sound = powers.mean(axis=0) * 2 / (SAMPLE_RATE_HZ * (HANN**2).sum())
+    return density
 
 
 HANN = np.hanning(SPECTRUM_SAMPLES)
 
 
 def _slope(spectrum: Sound) -> float | None:
-    """Return the slope of the noise from 40 Hz to 12.5 kHz in dB an octave: a line through third-octave medians.
+    """Return the slope of the noise in dB an octave: a line through third octaves from 40 Hz to 12.9 kHz.
 
-    A median passes over the few bins that a tone fills.
+    Each is a median, which passes over the few bins that a tone fills.
     """
     hz = np.fft.rfftfreq(SPECTRUM_SAMPLES, 1 / SAMPLE_RATE_HZ)
     centres = 40.0 * 2 ** (np.arange(26) / 3)
-    density = np.array([np.median(spectrum[(hz >= c / 2 ** (1 / 6)) & (hz < c * 2 ** (1 / 6))]) for c in centres])
-    if density.max() < 10 ** (SPECTRUM_LEAST_DB / 10):
+    density = np.array(
+        [np.median(spectrum[(hz >= c / 2 ** (1 / 6)) & (hz < c * 2 ** (1 / 6))]) for c in centres]
+    )
+    if np.median(density) < 10 ** (SPECTRUM_LEAST_DB / 10):
         return None
     return float(np.polyfit(np.log2(centres), 10 * np.log10(np.maximum(density, 1e-30)), 1)[0])
 

@@ -1,10 +1,13 @@
-"""Noise by absolute sample index: white is a hash of (key, index); colours are filters that start afresh at each
-block, far enough ahead of it to have forgotten their start.
+"""Noise by absolute sample index.
+
+White is a hash of (key, index); colours are filters that start afresh at each block, far enough ahead of it
+to have forgotten their start.
 
 All arrays are (2, frames) float64, left and right independent.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +17,21 @@ from stillwave.sound.programme import SAMPLE_RATE_HZ
 
 Sound = NDArray[np.float64]
 
-# Every block starts at a multiple of this and every filter starts WARM_UP_SAMPLES before it, so what a sample is
-# never depends on where a slice begins. 0.74 s: short enough to start at once, long enough to dilute the warm-up.
+# Every block starts at a multiple of this and every filter starts WARM_UP_SAMPLES before it, so what a sample
+# is never depends on where a slice begins. 0.74 s: short enough to start at once, long enough to dilute the
+# warm-up.
 BLOCK_SAMPLES = 32_768
-# The slowest pole used (Kellet's 0.99886, 8 Hz) is down by 61 dB after this, and it carries a small part of the power.
+# The slowest pole used (Kellet's 0.99886, 8 Hz) is down by 61 dB after this, and carries little of the power.
 WARM_UP_SAMPLES = 6_144
-# Slow movements are worked out every 5.8 ms and joined by straight lines.
-CONTROL_SAMPLES = 256
+# Slow movements, none faster than half a second, are worked out every 23 ms and joined by straight lines.
+CONTROL_SAMPLES = 1_024
 
 _WORD = 2**64
 
 
+@lru_cache(maxsize=1024)
 def key(seed: int, name: str) -> np.uint64:
-    """Return a 64-bit key of its own for each named source within one seed (FNV-1a of the name, then mixed)."""
+    """Return a 64-bit key of its own for each named source within one seed (FNV-1a, then mixed)."""
     value = 0xCBF29CE484222325
     for byte in name.encode():
         value = (value ^ byte) * 0x100000001B3 % _WORD
@@ -51,16 +56,18 @@ def pink(source: np.uint64, start: int, frames: int) -> Sound:
 
 
 def brown(source: np.uint64, start: int, frames: int) -> Sound:
-    """Return brown noise: -6 dB an octave above 40 Hz; below 20 Hz it falls away, where it only costs headroom."""
+    """Return brown noise: -6 dB an octave above 40 Hz; none below 20 Hz, where it only costs headroom."""
     return shaped(source, start, frames, BROWN)
 
 
 def shaped(source: np.uint64, start: int, frames: int, coefficients: Sound) -> Sound:
-    """Return white noise through second-order sections (k, 5)."""
+    """Return white noise through two second-order sections (2, 5)."""
     return _warmed(source, start, frames, coefficients)[:, WARM_UP_SAMPLES:]
 
 
-def add_shaped(out: Sound, source: np.uint64, start: int, coefficients: Sound, level: Sound, gain: float) -> None:
+def add_shaped(
+    out: Sound, source: np.uint64, start: int, coefficients: Sound, level: Sound, gain: float
+) -> None:
     """Add shaped noise to `out`, its loudness led by control points (2, m + 1)."""
     warmed = _warmed(source, start, out.shape[1], coefficients)
     kernels.layer(warmed, level, gain, WARM_UP_SAMPLES, CONTROL_SAMPLES, out)
@@ -68,14 +75,15 @@ def add_shaped(out: Sound, source: np.uint64, start: int, coefficients: Sound, l
 
 def _warmed(source: np.uint64, start: int, frames: int, coefficients: Sound) -> Sound:
     out = white(source, start - WARM_UP_SAMPLES, frames + WARM_UP_SAMPLES)
-    kernels.sections(out, coefficients, np.zeros((len(coefficients), 2, 2)))
+    kernels.two_sections(out, coefficients, np.zeros((2, 2, 2)))
     return out
 
 
 def drift(source: np.uint64, start: int, frames: int, period_s: float) -> Sound:
     """Return a slow wander within -1..1 at control points, (frames // CONTROL_SAMPLES + 1,).
 
-    One random value each `period_s`, joined by smoothstep; the hash of the value's number, so it never repeats.
+    One random value each `period_s`, joined by smoothstep; the hash of the value's number, so it never
+    repeats.
     """
     at = (start + CONTROL_SAMPLES * np.arange(frames // CONTROL_SAMPLES + 1)) / (period_s * SAMPLE_RATE_HZ)
     first = math.floor(at[0])
@@ -85,7 +93,8 @@ def drift(source: np.uint64, start: int, frames: int, period_s: float) -> Sound:
     u = at - np.floor(at)
     u = u * u * (3.0 - 2.0 * u)
     knots = values[0] / math.sqrt(3.0)
-    return knots[place] + (knots[place + 1] - knots[place]) * u
+    wander: Sound = knots[place] + (knots[place + 1] - knots[place]) * u
+    return wander
 
 
 def low_pass(corner_hz: float, q: float = math.sqrt(0.5)) -> list[float]:
@@ -106,10 +115,12 @@ def band_pass(centre_hz: float, q: float) -> list[float]:
     return _section(alpha, 0.0, -alpha, cosine, alpha)
 
 
-def one_pole_low_pass(corner_hz: float) -> list[float]:
-    """Return a low-pass section of 6 dB an octave."""
-    pole = math.exp(-2 * math.pi * corner_hz / SAMPLE_RATE_HZ)
-    return [1 - pole, 0.0, 0.0, -pole, 0.0]
+def gentle_band(low_hz: float, high_hz: float) -> list[float]:
+    """Return a section that rises 6 dB an octave below `low_hz` and falls 6 dB an octave above `high_hz`."""
+    low = math.exp(-2 * math.pi * low_hz / SAMPLE_RATE_HZ)
+    high = math.exp(-2 * math.pi * high_hz / SAMPLE_RATE_HZ)
+    gain = (1 - high) * (1 + low) / 2
+    return [gain, -gain, 0.0, -low - high, low * high]
 
 
 def _angle(hz: float, q: float) -> tuple[float, float]:
@@ -122,4 +133,4 @@ def _section(b0: float, b1: float, b2: float, cosine: float, alpha: float) -> li
     return [b0 / a0, b1 / a0, b2 / a0, -2 * cosine / a0, (1 - alpha) / a0]
 
 
-BROWN = np.array([one_pole_low_pass(20.0), high_pass(16.0, 0.5)])
+BROWN = np.array([gentle_band(16.0, 20.0), high_pass(16.0, 0.5)])

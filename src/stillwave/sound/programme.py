@@ -4,6 +4,7 @@ This module imports neither numpy nor numba, so that a server which only stores 
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 import msgspec
@@ -111,7 +112,7 @@ def target_lufs(volume_level: float) -> float:
     """Integrated loudness that a volume level stands for, in LUFS; minus infinity at 0."""
     if volume_level <= 0:
         return float("-inf")
-    for (low, low_lufs), (high, high_lufs) in zip(LOUDNESS_CURVE_LUFS, LOUDNESS_CURVE_LUFS[1:], strict=False):
+    for (low, low_lufs), (high, high_lufs) in pairwise(LOUDNESS_CURVE_LUFS):
         if volume_level <= high:
             return low_lufs + (high_lufs - low_lufs) * (volume_level - low) / (high - low)
     return LOUDNESS_CURVE_LUFS[-1][1]
@@ -166,10 +167,14 @@ def _check_segments(programme: Programme) -> None:
 def _within(field: str, value: object, least: float, most: float, *, whole: bool = False) -> None:
     kinds: tuple[type, ...] = (int,) if whole else (int, float)
     # NaN fails the comparison; an integer too large for a double compares without being converted.
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:  # type: ignore[operator]
+    if type(value) not in kinds or not least <= value <= most:  # type: ignore[operator]
         kind = "a whole number" if whole else "a number"
-        msg = f"{field} must be {kind} from {least:g} to {most:g}"
-        raise ValueError(msg if not whole else f"{field} must be {kind} from {least:.0f} to {most:.0f}")
+        msg = f"{field} must be {kind} from {_plain(least)} to {_plain(most)}"
+        raise ValueError(msg)
+
+
+def _plain(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)
 
 
 def _one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -1,7 +1,8 @@
 """The law of slices: `block(programme, a, b)` equals frames a to b of the whole sound, bit for bit.
 
-Sound is always made in whole blocks that start at a multiple of BLOCK_SAMPLES and is then cut, so that a sample
-never depends on where a slice began. Nothing is kept between calls; any number of threads may render at once.
+Sound is always made in whole blocks that start at a multiple of BLOCK_SAMPLES and is then cut, so that a
+sample never depends on where a slice began. Nothing is kept between calls; any number of threads may render
+at once.
 """
 
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def packed24(samples: NDArray[np.int32]) -> bytes:
 
 
 def edges(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Yield (from, to) pairs that cover [start, stop) and meet where blocks do: the cheap way to go through it."""
+    """Yield (from, to) pairs that cover [start, stop) and meet where blocks do: the cheap way through it."""
     for at in _block_starts(start, stop):
         yield max(at, start), min(at + BLOCK_SAMPLES, stop)
 

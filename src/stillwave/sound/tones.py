@@ -1,7 +1,7 @@
-"""The beat: two tones (binaural), their sum (monaural) or a pulsed tone (isochronic), by absolute sample index.
+"""The beat by absolute sample index: two tones (binaural), their sum (monaural), a pulsed one (isochronic).
 
-The phase of each segment is a polynomial in its own time, so sample 60,000,000 is as exact as sample 0; adding up
-frequency sample by sample drifts (0.03 rad after 600 s in single precision).
+The phase of each segment is a polynomial in its own time, so sample 60,000,000 is as exact as sample 0;
+adding up frequency sample by sample drifts (0.03 rad after 600 s in single precision).
 """
 
 from functools import lru_cache
@@ -33,11 +33,11 @@ def render(programme: Programme, start: int, frames: int) -> Sound:
 
 @lru_cache(maxsize=64)
 def path(segments: tuple[Segment, ...]) -> Sound:
-    """Return one row a segment, (k, 13): first sample, end sample, 1 / samples, then carrier and beat in turns.
+    """Return one row a segment, (k, 13): first and end sample, 1 / samples, then carrier and beat in turns.
 
-    Each of the two is five coefficients of u = 0..1 within the segment: the turns made before it, then u to u^4.
-    The integral of from + (to - from) e(u) is from u + (to - from) E(u), with E = u^2 / 2 for a linear e = u and
-    E = u^3 - u^4 / 2 for an eased e = 3u^2 - 2u^3; both end at 1/2.
+    Each of the two is five coefficients of u = 0..1 within the segment: the turns made before it, then u to
+    u^4. The integral of from + (to - from) e(u) is from u + (to - from) E(u), with E = u^2 / 2 for a linear e
+    = u and E = u^3 - u^4 / 2 for an eased e = 3u^2 - 2u^3; both end at 1/2.
     """
     edges = segment_edges_samples(segments)
     rows, carrier, beat = [], 0.0, 0.0
@@ -45,19 +45,20 @@ def path(segments: tuple[Segment, ...]) -> Sound:
         seconds = (end - first) / SAMPLE_RATE_HZ
         if end == first:
             continue
-        rows.append([
-            first,
-            end,
-            1 / (end - first),
-            carrier,
-            *_integral(segment.carrier_from_hz, segment.carrier_to_hz, seconds, segment.ease),
-            beat,
-            *_integral(segment.beat_from_hz, segment.beat_to_hz, seconds, segment.ease),
-        ])
+        rows.append(
+            [
+                first,
+                end,
+                1 / (end - first),
+                carrier,
+                *_integral(segment.carrier_from_hz, segment.carrier_to_hz, seconds, segment.ease),
+                beat,
+                *_integral(segment.beat_from_hz, segment.beat_to_hz, seconds, segment.ease),
+            ]
+        )
         carrier += seconds * (segment.carrier_from_hz + segment.carrier_to_hz) / 2
         beat += seconds * (segment.beat_from_hz + segment.beat_to_hz) / 2
-    table = np.array(rows, dtype=np.float64)
-    return table
+    return np.array(rows, dtype=np.float64)
 
 
 def turns(segments: tuple[Segment, ...], sample: int) -> tuple[float, float]:

@@ -21,6 +21,7 @@ Point = tuple[float, float]
 WIDTH = 340.0
 LEFT, RIGHT = 30.0, 332.0
 CREDIBLE_SD = 1.645  # 90 % of a normal distribution lies within this many standard deviations
+SMOOTH_ENTRIES = 14  # two weeks: with fewer, a weekly mean hides more than it shows
 SERIES_STYLES = 3  # line styles that app.css tells apart without colour
 HEAT_STEPS = 4
 MAX_TICKS = 6
@@ -44,7 +45,7 @@ def response_curve(
     `grid_hz` ascending in Hz; `mean` and `sd` in rating units 0 (liked least) to 1 (liked most), all of one length.
     `best_hz`, `low_hz`, `high_hz` in Hz mark the preferred range, or are None before any rating.
     """
-    height, top, bottom = 190.0, 16.0, 150.0
+    height, top, bottom = 204.0, 30.0, 164.0
     title = f"{label}: how you rate each frequency"
     if not grid_hz:
         return _empty(title, "Nothing to draw yet")
@@ -70,7 +71,7 @@ def response_curve(
         parts.append(f'<path class="best" d="M{_n(at)} {_n(bottom)}V{_n(cy)}"/><circle class="spot" cx="{_n(at)}" cy="{_n(cy)}" r="5.5"/>')
     parts += [_text(x(f), bottom + 18, _hz(f), _anchor(x(f))) for f in _ticks(grid_hz[0], grid_hz[-1])]
     parts.append(_text((LEFT + RIGHT) / 2, bottom + 36, "frequency, Hz", "middle"))
-    parts.append(_text(LEFT - 24, top - 5, "rating we expect", "start"))
+    parts.append(_text(LEFT - 24, top - 16, "rating we expect", "start"))
     desc = f"Expected rating from 1 to 5 over {_hz(grid_hz[0])} to {_hz(grid_hz[-1])} Hz, with the range we are 90 % sure of. {marked}"
     return _svg("curve", height, title, desc, parts)
 
@@ -86,7 +87,7 @@ def response_curve_table(grid_hz: Sequence[float], mean: Sequence[float], sd: Se
 
 def frequency_path(points: Sequence[tuple[float, float]], *, label: str) -> str:
     """Draw how the beat moves during a session: `points` are (seconds from the start, Hz), seconds ascending."""
-    height, top, bottom = 180.0, 18.0, 140.0
+    height, top, bottom = 192.0, 30.0, 152.0
     title = f"{label}: frequency over time"
     if not points:
         return _empty(title, "No rhythmic tones in this session")
@@ -103,7 +104,7 @@ def frequency_path(points: Sequence[tuple[float, float]], *, label: str) -> str:
     parts.append(f'<path class="under" d="{line}V{_n(bottom)}H{_n(drawn[0][0])}Z"/><path class="line" d="{line}"/>')
     parts += [_text(x(m * 60), bottom + 18, _hz(m), _anchor(x(m * 60))) for m in _ticks(0.0, end_s / 60)]
     parts.append(_text((LEFT + RIGHT) / 2, bottom + 36, "minutes", "middle"))
-    parts.append(_text(LEFT - 24, top - 7, "Hz", "start"))
+    parts.append(_text(LEFT - 24, top - 16, "Hz", "start"))
     desc = f"Starts at {_hz(points[0][1])} Hz and ends at {_hz(points[-1][1])} Hz after {_minutes(points[-1][0])}."
     return _svg("path", height, title, desc, parts)
 
@@ -116,7 +117,7 @@ def frequency_path_table(points: Sequence[tuple[float, float]], *, label: str) -
 def trends(days: Sequence[date], series: Mapping[str, Sequence[float | None]], *, label: str) -> str:
     """Draw up to three series of scores 1 to 10, one value (or None for no entry) per day; `days` ascending.
 
-    A gap of days without an entry is bridged by the line; each entry is a dot, so nothing is invented.
+    Each entry is a dot. The line joins them; from `SMOOTH_ENTRIES` on it is the mean of the week around each entry.
     Raises ValueError for more series than can be told apart, or a series of another length than `days`.
     """
     if len(series) > SERIES_STYLES:
@@ -130,10 +131,12 @@ def trends(days: Sequence[date], series: Mapping[str, Sequence[float | None]], *
     parts = [_rule(LEFT, RIGHT, y(v)) + _text(LEFT - 6, y(v) + 4, str(int(v)), "end") for v in (1.0, 4.0, 7.0, 10.0)]
     for i, (name, values) in enumerate(series.items(), start=1):
         drawn = [(x((d - days[0]).days), y(v)) for d, v in zip(days, values, strict=True) if v is not None]
+        smooth = len(drawn) >= SMOOTH_ENTRIES
         if len(drawn) > 1:
-            parts.append(f'<path class="s{i}" d="{_straight(drawn)}"/>')
-        radius = 2.0 if len(drawn) > 1 else 4.0
-        parts.append("".join(f'<circle class="d{i}" cx="{_n(cx)}" cy="{_n(cy)}" r="{_n(radius)}"/>' for cx, cy in drawn))
+            half_week = x(3.5) - x(0.0)
+            parts.append(f'<path class="s{i}" d="{_straight(_means(drawn, half_week) if smooth else drawn)}"/>')
+        radius, faint = (2.0, " faint") if smooth else (3.0, "")
+        parts.append("".join(f'<circle class="d{i}{faint}" cx="{_n(cx)}" cy="{_n(cy)}" r="{_n(radius)}"/>' for cx, cy in drawn))
         key = LEFT + (i - 1) * 104
         parts.append(f'<path class="s{i}" d="M{_n(key)} 12h20"/>' + _text(key + 26, 16, name, "start"))
     marks = [days[0]] if len(days) == 1 else [days[0], days[0] + timedelta(days=span_days // 2), days[-1]]
@@ -310,6 +313,11 @@ def _curve(points: Sequence[Point]) -> str:
 
 def _tangent(before: float, after: float) -> float:
     return 0.0 if before * after <= 0 else 2 * before * after / (before + after)
+
+
+def _means(points: Sequence[Point], reach: float) -> list[Point]:
+    """Each point at the mean height of the points within `reach` of it sideways."""
+    return [(x, sum(near) / len(near)) for x, _ in points if (near := [v for u, v in points if abs(u - x) <= reach])]
 
 
 def _straight(points: Sequence[Point]) -> str:

@@ -184,7 +184,7 @@ def _token(request: Request[Any, Any, Any]) -> str:
 def _claimed_person(token: str) -> UUID:
     try:
         raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
-        if len(raw) != 48:  # noqa: PLR2004
+        if len(raw) != 48:
             raise ValueError
     except (binascii.Error, ValueError):
         raise NotSignedIn("Your sign-in has ended. Please sign in again.") from None

@@ -45,6 +45,6 @@ class RateLimits:
 
 
 def _spoken(seconds: int) -> str:
-    if seconds < 120:  # noqa: PLR2004
+    if seconds < 120:
         return f"{seconds} seconds"
     return f"{-(-seconds // 60)} minutes"

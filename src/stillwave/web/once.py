@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 
+from stillwave.db.database import Tx
 from stillwave.errors import BadInput, Conflict
 from stillwave.web import gate
 from stillwave.web.gate import SQL, Me
 from stillwave.web.kit import kit_of
-from stillwave.db.database import Tx
 
 _PLACE = "idempotency_keys.body"
 _LONGEST = 128

@@ -50,7 +50,7 @@ def page(
     status: int = 200,
     headers: dict[str, str] | None = None,
     notice: str | None = None,
-    **context: object,
+    **context: Any,  # noqa: ANN401
 ) -> Response[str]:
     """The rendered template as an answer; a notice left by the request before is shown once."""
     kept = request.cookies.get(_NOTICE)
@@ -77,7 +77,7 @@ def see_other(path: str, *, notice: str | None = None, cookies: list[Cookie] | N
 
 
 def form_again(
-    request: Request[Any, Any, Any], template: str, form: Mapping[str, Any], error: StillwaveError, **context: object
+    request: Request[Any, Any, Any], template: str, form: Mapping[str, Any], error: StillwaveError, **context: Any,  # noqa: ANN401
 ) -> Response[str]:
     """The form once more with what was entered (never passwords) and what to change, beside its field."""
     entries = error.extra.get("errors")

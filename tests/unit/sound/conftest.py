@@ -18,8 +18,12 @@ def programme() -> Made:
 
     def made(seconds: float = 60.0, **fields: Any) -> Programme:
         segments = (
-            Segment(seconds=seconds * 0.4, carrier_from_hz=220, carrier_to_hz=200, beat_from_hz=10, beat_to_hz=6),
-            Segment(seconds=seconds * 0.4, carrier_from_hz=200, carrier_to_hz=200, beat_from_hz=6, beat_to_hz=6),
+            Segment(
+                seconds=seconds * 0.4, carrier_from_hz=220, carrier_to_hz=200, beat_from_hz=10, beat_to_hz=6
+            ),
+            Segment(
+                seconds=seconds * 0.4, carrier_from_hz=200, carrier_to_hz=200, beat_from_hz=6, beat_to_hz=6
+            ),
             Segment(
                 seconds=seconds * 0.2,
                 carrier_from_hz=200,
@@ -29,7 +33,12 @@ def programme() -> Made:
                 ease="eased",
             ),
         )
-        defaults: dict[str, Any] = {"segments": segments, "method": "binaural", "bed": "pink_noise", "seed": 20_260_101}
+        defaults: dict[str, Any] = {
+            "segments": segments,
+            "method": "binaural",
+            "bed": "pink_noise",
+            "seed": 20_260_101,
+        }
         return Programme(**(defaults | fields))
 
     return made

@@ -3,6 +3,7 @@
 import hashlib
 import random
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import msgspec
 import numpy as np
@@ -16,7 +17,7 @@ from stillwave.sound.programme import BEDS, METHODS, Programme, Segment
 
 
 def test_a_hundred_random_slices_of_twenty_minutes(programme):
-    plan = programme(1200.0, bed="nature")
+    plan = programme(1200.0)
     whole = b"".join(render.pcm24(plan, *edge) for edge in render.edges(0, plan.total_samples))
     assert len(whole) == 1200 * 44_100 * 6
     draw = random.Random(20)
@@ -26,12 +27,11 @@ def test_a_hundred_random_slices_of_twenty_minutes(programme):
         assert render.pcm24(plan, start, stop) == whole[start * 6 : stop * 6]
 
 
-@pytest.mark.parametrize("bed", BEDS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "bed"), [pair for pair in product(METHODS, BEDS) if set(pair) != {"none"}]
+)
 def test_random_slices_of_every_method_and_bed(programme, method, bed):
-    if method == bed == "none":
-        pytest.skip("nothing to hear: `check` refuses it")
-    plan = programme(6.0, method=method, bed=bed)
+    plan = programme(3.0, method=method, bed=bed)
     whole = render.block(plan, 0, plan.total_samples)
     samples = render.samples24(plan, 0, plan.total_samples)
     draw = random.Random(f"{method}{bed}")
@@ -112,5 +112,7 @@ def test_a_programme_from_its_json_sounds_the_same(programme):
 
 
 def test_another_seed_is_another_noise(programme):
-    one, other = (hashlib.sha256(render.pcm24(programme(2.0, seed=seed), 0, 88_200)).digest() for seed in (1, 2))
+    one, other = (
+        hashlib.sha256(render.pcm24(programme(2.0, seed=seed), 0, 88_200)).digest() for seed in (1, 2)
+    )
     assert one != other

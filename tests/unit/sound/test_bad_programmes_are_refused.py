@@ -75,7 +75,7 @@ def test_isochronic_and_monaural_beats_may_reach_50_hz(programme):
     fast = (Segment(10.0, 200, 200, 40, 50),)
     for method in ("isochronic", "monaural"):
         check(programme(segments=fast, method=method))
-    with pytest.raises(ValueError, match="0.5 to 50"):
+    with pytest.raises(ValueError, match=r"0\.5 to 50"):
         check(programme(segments=(Segment(10.0, 200, 200, 40, 50.5),), method="isochronic"))
 
 
@@ -94,7 +94,9 @@ def test_nothing_to_hear_is_refused(programme):
         check(programme(method="none", bed="none"))
 
 
-@pytest.mark.parametrize("text", ['{"loud": 1}', '{"segments": [], "method": "binaural"}', "[]", '{"seed": NaN}'])
+@pytest.mark.parametrize(
+    "text", ['{"loud": 1}', '{"segments": [], "method": "binaural"}', "[]", '{"seed": NaN}']
+)
 def test_json_of_another_shape_is_refused(text):
     with pytest.raises(msgspec.DecodeError):
         msgspec.json.decode(text, type=Programme)

@@ -15,16 +15,22 @@ def heard(*command: str) -> bytes:
 
 
 def test_ffprobe_and_sox_read_the_flac_as_44100_hz_24_bit_stereo(flac_file):
-    probed = json.loads(heard("ffprobe", "-v", "error", "-show_streams", "-of", "json", str(flac_file)))["streams"][0]
+    probed = json.loads(heard("ffprobe", "-v", "error", "-show_streams", "-of", "json", str(flac_file)))[
+        "streams"
+    ][0]
     assert (probed["codec_name"], probed["sample_rate"], probed["channels"]) == ("flac", "44100", 2)
     assert probed["bits_per_raw_sample"] == "24"
-    assert [heard("soxi", flag, str(flac_file)).strip() for flag in ("-r", "-b", "-c")] == [b"44100", b"24", b"2"]
+    assert [heard("soxi", flag, str(flac_file)).strip() for flag in ("-r", "-b", "-c")] == [
+        b"44100",
+        b"24",
+        b"2",
+    ]
     assert heard("soxi", "-s", str(flac_file)).strip() == b"2646000"
 
 
 def test_the_flac_decodes_to_the_rendered_samples(programme, flac_file):
-    decoded = heard("flac", "--decode", "--stdout", "--silent", "--force-raw-format", "--endian=little", "--sign=signed",
-                    str(flac_file))  # fmt: skip
+    raw = ("--force-raw-format", "--endian=little", "--sign=signed")
+    decoded = heard("flac", "--decode", "--stdout", "--silent", *raw, str(flac_file))
     plan = programme()
     assert decoded == render.pcm24(plan, 0, plan.total_samples)
 
@@ -35,7 +41,9 @@ def test_the_wav_is_read_by_others_and_holds_the_rendered_samples(programme, tmp
     encode.write_wav(plan, file)
     assert file.stat().st_size == encode.wav_size(plan)
     assert file.read_bytes() == b"".join(encode.wav_range(plan, 0, encode.wav_size(plan)))
-    probed = json.loads(heard("ffprobe", "-v", "error", "-show_streams", "-of", "json", str(file)))["streams"][0]
+    probed = json.loads(heard("ffprobe", "-v", "error", "-show_streams", "-of", "json", str(file)))[
+        "streams"
+    ][0]
     assert (probed["codec_name"], probed["sample_rate"], probed["channels"]) == ("pcm_s24le", "44100", 2)
     samples = heard("ffmpeg", "-v", "error", "-i", str(file), "-f", "s24le", "-")
     assert samples == render.pcm24(plan, 0, plan.total_samples)

@@ -17,7 +17,9 @@ HEARD = [bed for bed in BEDS if bed != "none"]
 def ebur128(file) -> tuple[float, float]:
     """Witness: integrated LUFS and true peak by ffmpeg."""
     command = ["ffmpeg", "-nostats", "-i", str(file), "-af", "ebur128=peak=true", "-f", "null", "-"]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr.rpartition("Summary:")[2]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr.rpartition("Summary:")[
+        2
+    ]
     integrated, peak = re.search(r"I:\s+(\S+) LUFS", said), re.search(r"Peak:\s+(\S+) dBFS", said)
     return float(integrated[1]), float(peak[1])
 
@@ -35,14 +37,14 @@ def test_the_curve_rises_to_its_ceiling():
 @pytest.mark.parametrize("bed", HEARD)
 def test_each_bed_comes_out_as_loud_as_it_should(programme, bed):
     found = measure.measure(programme(60.0, bed=bed, volume_level=70), windows_most=1)
-    # A minute of waves or crickets is not the half hour that the table was measured over.
-    assert found.loudness_lufs == pytest.approx(-23, abs=1.5 if bed in ("ocean", "wind", "ambient", "nature") else 0.7)
+    # Fades take 0.4 off; a minute of waves is not the half hour that the table was measured over.
+    assert found.loudness_lufs == pytest.approx(-23, abs=0.7 if bed.endswith("noise") else 1.5)
 
 
 @pytest.mark.parametrize("method", ["binaural", "monaural", "isochronic"])
 def test_the_beat_alone_comes_out_as_loud_as_it_should(programme, method):
-    found = measure.measure(programme(40.0, method=method, bed="none", volume_level=60), windows_most=1)
-    assert found.loudness_lufs == pytest.approx(target_lufs(60), abs=0.4)
+    found = measure.measure(programme(80.0, method=method, bed="none", volume_level=60), windows_most=1)
+    assert found.loudness_lufs == pytest.approx(target_lufs(60), abs=0.5)
 
 
 def test_ffmpeg_agrees_on_loudness_and_true_peak(programme, tmp_path):
@@ -58,7 +60,7 @@ def test_ffmpeg_agrees_on_loudness_and_true_peak(programme, tmp_path):
 
 @pytest.mark.parametrize("bed", BEDS)
 def test_the_loudest_programme_stays_under_the_ceiling(programme, bed):
-    plan = programme(20.0, bed=bed, volume_level=100, beat_db=12, method="monaural")
+    plan = programme(8.0, bed=bed, volume_level=100, beat_db=12, method="monaural")
     assert measure.measure(plan, windows_most=1).true_peak_dbtp <= -1.0
     assert max(np.abs(render.block(plan, *edge)).max() for edge in render.edges(0, plan.total_samples)) < 0.8
 
@@ -105,7 +107,7 @@ def test_block_edges_cannot_be_heard(programme, bed):
     """Steps over block edges are no larger than steps elsewhere."""
     plan = programme(60.0, bed=bed, method="none")
     across, within = [], []
-    for edge in range(10 * 32_768, 50 * 32_768, 32_768):
+    for edge in range(10 * 32_768, 30 * 32_768, 32_768):
         steps = np.abs(np.diff(render.block(plan, edge - 50, edge + 50), axis=0))
         across.append(steps[49].mean())
         within.append(np.delete(steps, 49, axis=0).mean())

@@ -12,9 +12,10 @@ RATE_HZ = 44_100
 
 
 def strongest_hz(channel: np.ndarray, low_hz: float, high_hz: float) -> float:
-    """Witness: the highest point of a Hann-windowed, zero-padded spectrum between two frequencies."""
-    spectrum = np.abs(np.fft.rfft(channel * np.hanning(len(channel)), 2**23))
-    hz = np.fft.rfftfreq(2**23, 1 / RATE_HZ)
+    """Witness: the highest point of a Hann-windowed, zero-padded spectrum of the sound at 882 Hz."""
+    slow = channel.reshape(-1, 50).mean(axis=1)
+    spectrum = np.abs(np.fft.rfft(slow * np.hanning(len(slow)), 2**20))
+    hz = np.fft.rfftfreq(2**20, 50 / RATE_HZ)
     spectrum[(hz < low_hz) | (hz > high_hz)] = 0
     return float(hz[np.argmax(spectrum)])
 
@@ -35,7 +36,11 @@ def test_an_independent_witness_finds_the_held_beat_in_the_flac(flac_file):
 
 def test_phase_follows_the_frequency_of_the_plan():
     """Witness: turns of both tones added up in steps of a millisecond, in long double."""
-    path = (Segment(4.0, 300, 200, 12, 4), Segment(4.0, 200, 260, 4, 10, "eased"), Segment(2.0, 260, 260, 10, 10))
+    path = (
+        Segment(4.0, 300, 200, 12, 4),
+        Segment(4.0, 200, 260, 4, 10, "eased"),
+        Segment(2.0, 260, 260, 10, 10),
+    )
     plan = Programme(segments=path, method="binaural", bed="none", seed=1)
     at = (np.arange(10_000, dtype=np.longdouble) + np.longdouble(0.5)) / 1000
     first, second = at[:4000] / 4, (at[4000:8000] - 4) / 4
@@ -59,14 +64,14 @@ def test_the_tone_is_a_sine_of_that_phase():
 @pytest.mark.parametrize("bed", [bed for bed in BEDS if bed != "none"])
 @pytest.mark.parametrize("method", ["binaural", "monaural", "isochronic"])
 def test_every_window_is_within_a_hundredth_of_a_hertz(programme, method, bed):
-    found = measure.measure(programme(50.0, method=method, bed=bed))
-    assert len(found.windows) == 5
+    found = measure.measure(programme(30.0, method=method, bed=bed))
+    assert len(found.windows) == 3
     assert found.method == method
     assert all(window.error_hz is not None for window in found.windows)
     assert found.beat_error_most_hz < 0.01
 
 
-def test_a_beat_off_its_plan_is_reported_as_it_is(programme):
+def test_a_beat_off_its_plan_is_reported_as_it_is():
     played, planned = (
         Programme(segments=(Segment(20.0, 200, 200, hz, hz),), method="binaural", bed="pink_noise", seed=3)
         for hz in (7.25, 7.0)
@@ -90,13 +95,16 @@ def test_no_beat_is_reported_where_there_is_none(programme, bed):
 
 
 @pytest.mark.parametrize("method", ["binaural", "monaural", "isochronic"])
-def test_a_beat_is_found_without_a_plan(programme, method):
-    plan = programme(50.0, method=method)
+def test_a_beat_is_found_without_a_plan(method):
+    """A slow ramp, 9 to 8 Hz in 40 s on a carrier that falls by 2 Hz, and a hold."""
+    plan = Programme(
+        (Segment(40.0, 202, 200, 9, 8), Segment(20.0, 200, 200, 8, 8)), method, "pink_noise", seed=5
+    )
     blocks = [render.samples24(plan, *edge) for edge in render.edges(0, plan.total_samples)]
     found = measure.measure(None, blocks, total_samples=plan.total_samples)
-    hold = found.windows[2]
     assert found.method == method
-    assert hold.beat_hz == pytest.approx(6.0, abs=0.01)
+    planned = [window.planned_beat_hz for window in measure.measure(plan).windows]
+    assert [window.beat_hz for window in found.windows] == pytest.approx(planned, abs=0.01)
 
 
 def test_swap_exchanges_left_and_right(programme):

@@ -16,15 +16,20 @@ AS $$
     SELECT translate(list::text, '[]', '{}')::double precision[]
 $$;
 
--- The first grid point with the highest mean, in Hz.
-CREATE OR REPLACE FUNCTION learning_best_hz(mean double precision[], low_hz double precision, high_hz double precision)
-RETURNS double precision
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- The first place in a list that holds its highest value.
+CREATE OR REPLACE FUNCTION learning_best(list double precision[]) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
-    SELECT low_hz + (high_hz - low_hz) / 8 * (at.place - 1)
-    FROM unnest(mean) WITH ORDINALITY AS at (value, place)
-    ORDER BY at.value DESC, at.place
-    LIMIT 1
+DECLARE
+    best integer := 1;
+BEGIN
+    FOR place IN 2..9 LOOP
+        IF list[place] > list[best] THEN
+            best := place;
+        END IF;
+    END LOOP;
+    RETURN best;
+END
 $$;
 
 -- Forgets a little, then learns y at hz. Returns the band after it, and the mean at hz before and after.
@@ -43,6 +48,7 @@ DECLARE
     u double precision := 8 * (hz - in_band.low_hz) / (in_band.high_hz - in_band.low_hz);
     i integer := least(7, floor(u)::integer);
     t double precision := u - i;
+    step_hz double precision := (in_band.high_hz - in_band.low_hz) / 8;
     gain double precision[] := '{}';
     spread double precision;
     surprise double precision;
@@ -58,8 +64,8 @@ BEGIN
         covariance[q] := keep * covariance[q] + (1 - keep) * kernel[q];
     END LOOP;
     FOR j IN 0..8 LOOP
-        gain[j + 1] := (1 - t) * covariance[CASE WHEN i >= j THEN i * (i + 1) / 2 + j ELSE j * (j + 1) / 2 + i END + 1]
-            + t * covariance[CASE WHEN i + 1 >= j THEN (i + 1) * (i + 2) / 2 + j ELSE j * (j + 1) / 2 + i + 1 END + 1];
+        gain[j + 1] := (1 - t) * covariance[learning_pair(i, j)]
+            + t * covariance[learning_pair(i + 1, j)];
     END LOOP;
     spread := (1 - t) * gain[i + 1] + t * gain[i + 2] + noise;
     surprise := greatest(-most_surprise,
@@ -77,8 +83,8 @@ BEGIN
         'f', hz, 'y', y, 'band', in_band.band,
         'm_before', (1 - t) * before[i + 1] + t * before[i + 2],
         'm_after', (1 - t) * mean[i + 1] + t * mean[i + 2],
-        'best', jsonb_build_array(learning_best_hz(before, in_band.low_hz, in_band.high_hz),
-                                  learning_best_hz(mean, in_band.low_hz, in_band.high_hz)));
+        'best', jsonb_build_array(in_band.low_hz + step_hz * (learning_best(before) - 1),
+                                  in_band.low_hz + step_hz * (learning_best(mean) - 1)));
 END
 $$;
 

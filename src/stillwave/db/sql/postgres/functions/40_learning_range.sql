@@ -9,35 +9,34 @@ DECLARE
     step_hz double precision;
     low double precision;
     high double precision;
-    k integer := 0;
-    edge integer;
-    edges integer[] := '{}';
+    k integer;
+    direction integer;
+    j integer;
     gap double precision;
+    first integer;
+    last integer;
 BEGIN
     IF mean IS NULL THEN
         RETURN NULL;
     END IF;
     SELECT low_hz, high_hz, (high_hz - low_hz) / 8 INTO low, high, step_hz FROM learning_band WHERE band = of_band;
-    FOR j IN 1..8 LOOP
-        IF mean[j + 1] > mean[k + 1] THEN
-            k := j;
-        END IF;
-    END LOOP;
-    FOREACH edge IN ARRAY ARRAY[-1, 1] LOOP
-        FOR j IN 1..8 LOOP
-            EXIT WHEN k + j * edge NOT BETWEEN 0 AND 8;
-            gap := mean[k + 1] - mean[k + j * edge + 1];
-            EXIT WHEN gap > 0.03 AND gap * gap > 0.25 * (
-                covariance[learning_pair(k, k)] + covariance[learning_pair(k + j * edge, k + j * edge)]
-                - 2 * covariance[learning_pair(k, k + j * edge)]);
-            edges := edges || (k + j * edge);
+    k := learning_best(mean) - 1;
+    FOREACH direction IN ARRAY ARRAY[-1, 1] LOOP
+        j := k;
+        WHILE j + direction BETWEEN 0 AND 8 LOOP
+            gap := mean[k + 1] - mean[j + direction + 1];
+            EXIT WHEN gap > 0.03::double precision AND gap * gap > 0.25::double precision * (
+                covariance[learning_pair(k, k)] + covariance[learning_pair(j + direction, j + direction)]
+                - 2 * covariance[learning_pair(k, j + direction)]);
+            j := j + direction;
         END LOOP;
+        first := coalesce(first, j);
+        last := j;
     END LOOP;
-    edges := edges || k;
     -- Every grid point is a short binary fraction, so the cast to numeric is exact.
     RETURN numrange(
-        greatest(low, low + step_hz * ((SELECT min(at) FROM unnest(edges) AS at) - 0.5::double precision))::numeric,
-        least(high, low + step_hz * ((SELECT max(at) FROM unnest(edges) AS at) + 0.5::double precision))::numeric,
+        greatest(low, low + step_hz * (first - 0.5::double precision))::numeric,
+        least(high, low + step_hz * (last + 0.5::double precision))::numeric,
         '[]');
 END
 $$;

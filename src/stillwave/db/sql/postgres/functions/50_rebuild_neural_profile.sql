@@ -8,8 +8,9 @@ AS $$
 $$;
 
 -- The person's profile, locked until the transaction ends: every fold of one person waits its turn here.
--- Made with the start values if missing; a concurrent maker is waited for, then theirs is taken.
--- A new row carries the red flags of all earlier feedback, for those stick.
+-- Made if missing; a concurrent maker is waited for, then theirs is taken. The state of a new row is NULL, so
+-- that the fold which follows is a rebuild: there may be earlier feedback. It carries the red flags of that
+-- feedback, for those stick.
 -- NULL where learning is not allowed.
 CREATE OR REPLACE FUNCTION learning_profile(person uuid) RETURNS neural_profiles
 LANGUAGE plpgsql VOLATILE
@@ -22,9 +23,8 @@ BEGIN
     END IF;
     SELECT * INTO profile FROM neural_profiles WHERE user_id = person FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        INSERT INTO neural_profiles (user_id, base_frequency_response, optimal_transition_time, sensitivity_level,
-                                     contraindications)
-        VALUES (person, learning_start(), 240, 5, ARRAY(
+        INSERT INTO neural_profiles (user_id, optimal_transition_time, sensitivity_level, contraindications)
+        VALUES (person, 240, 5, ARRAY(
             SELECT DISTINCT flag
             FROM session_feedback AS feedback
             CROSS JOIN LATERAL unnest(learning_red_flags(physical_effects, mental_effects)) AS flag
@@ -40,48 +40,75 @@ BEGIN
 END
 $$;
 
--- Writes a state and the columns that follow from it.
-CREATE OR REPLACE FUNCTION learning_store(person uuid, state jsonb, moment timestamptz) RETURNS void
+-- Writes a state and the columns that follow from it; `touched` is the only band that moved, NULL for any.
+CREATE OR REPLACE FUNCTION learning_store(person uuid, state jsonb, moment timestamptz, touched text) RETURNS void
 LANGUAGE sql VOLATILE
 AS $$
     UPDATE neural_profiles
     SET base_frequency_response = state,
         optimal_transition_time = floor((state -> 'trans')::double precision + 0.5),
         sensitivity_level = floor((state -> 'sens')::double precision + 0.5),
-        delta_range = learning_range(state, 'delta'),
-        theta_range = learning_range(state, 'theta'),
-        alpha_range = learning_range(state, 'alpha'),
-        gamma_range = learning_range(state, 'gamma'),
+        delta_range = CASE WHEN touched = 'delta' OR touched IS NULL THEN learning_range(state, 'delta') ELSE delta_range END,
+        theta_range = CASE WHEN touched = 'theta' OR touched IS NULL THEN learning_range(state, 'theta') ELSE theta_range END,
+        alpha_range = CASE WHEN touched = 'alpha' OR touched IS NULL THEN learning_range(state, 'alpha') ELSE alpha_range END,
+        gamma_range = CASE WHEN touched = 'gamma' OR touched IS NULL THEN learning_range(state, 'gamma') ELSE gamma_range END,
         updated_at = coalesce(moment, created_at)
     WHERE user_id = person
 $$;
 
+-- Writes the row of profile_history, and every 32nd time the state as well, so that a change in recent feedback
+-- is folded anew from there and not from the beginning.
+CREATE OR REPLACE FUNCTION learning_note(person uuid, feedback uuid, moment timestamptz, state jsonb, change jsonb)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+    INSERT INTO profile_history (user_id, feedback_id, created_at, change) VALUES (person, feedback, moment, change);
+    IF mod((state -> 'n')::integer, 32) = 0 THEN
+        INSERT INTO learning_checkpoint (user_id, created_at, feedback_id, state)
+        VALUES (person, moment, feedback, state);
+    END IF;
+END
+$$;
+
 -- Afterwards the profile equals the fold over the person's feedback in the order (created_at, id), and
 -- profile_history holds one row for each. Contraindications stay: a red flag leaves only when it is cleared.
-CREATE OR REPLACE FUNCTION rebuild_neural_profile(person uuid) RETURNS void
+-- `since` says that nothing before that moment has changed; NULL folds everything.
+CREATE OR REPLACE FUNCTION rebuild_neural_profile(person uuid, since timestamptz DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET extra_float_digits = 1  -- floats keep every digit on their way into JSON
 AS $$
 DECLARE
-    state jsonb := learning_start();
-    change jsonb;
+    folded learning_checkpoint;
     feedback record;
-    moment timestamptz;
+    change jsonb;
 BEGIN
     IF (learning_profile(person)).id IS NULL THEN
         RETURN;
     END IF;
-    DELETE FROM profile_history WHERE user_id = person;
+    SELECT * INTO folded FROM learning_checkpoint
+    WHERE user_id = person AND created_at < since AND learning_readable(state)
+    ORDER BY created_at DESC, feedback_id DESC LIMIT 1;
+    IF NOT FOUND THEN
+        folded.state := learning_start();
+        folded.created_at := '-infinity';
+        folded.feedback_id := '00000000-0000-0000-0000-000000000000';
+    END IF;
+    DELETE FROM learning_checkpoint
+    WHERE user_id = person AND (created_at, feedback_id) > (folded.created_at, folded.feedback_id);
+    DELETE FROM profile_history
+    WHERE user_id = person AND (created_at, feedback_id) > (folded.created_at, folded.feedback_id);
     FOR feedback IN
-        SELECT * FROM learning_feedback WHERE user_id = person ORDER BY created_at, id
+        SELECT * FROM learning_feedback
+        WHERE user_id = person AND (created_at, id) > (folded.created_at, folded.feedback_id)
+        ORDER BY created_at, id
     LOOP
-        SELECT step.state, step.change INTO state, change
-        FROM learning_step(state, feedback.rating, feedback.effectiveness, feedback.hz,
+        SELECT step.state, step.change INTO folded.state, change
+        FROM learning_step(folded.state, feedback.rating, feedback.effectiveness, feedback.hz,
                            feedback.physical_effects, feedback.mental_effects) AS step;
-        moment := feedback.created_at;
-        INSERT INTO profile_history (user_id, feedback_id, created_at, change)
-        VALUES (person, feedback.id, moment, change);
+        folded.created_at := feedback.created_at;
+        PERFORM learning_note(person, feedback.id, feedback.created_at, folded.state, change);
     END LOOP;
-    PERFORM learning_store(person, state, moment);
+    PERFORM learning_store(person, folded.state, nullif(folded.created_at, '-infinity'), NULL);
 END
 $$;

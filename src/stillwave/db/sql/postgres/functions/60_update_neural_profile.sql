@@ -5,8 +5,8 @@ SET extra_float_digits = 1  -- floats keep every digit on their way into JSON
 AS $$
 DECLARE
     profile neural_profiles;
-    state jsonb;
-    change jsonb;
+    new_state jsonb;
+    new_change jsonb;
 BEGIN
     IF NOT NEW.learns THEN
         RETURN NULL;
@@ -29,20 +29,20 @@ BEGIN
        OR EXISTS (SELECT FROM profile_history
                   WHERE user_id = NEW.user_id AND created_at >= NEW.created_at
                     AND (created_at, feedback_id) > (NEW.created_at, NEW.id)) THEN
-        PERFORM rebuild_neural_profile(NEW.user_id);
+        PERFORM rebuild_neural_profile(
+            NEW.user_id, CASE WHEN learning_readable(profile.base_frequency_response) THEN NEW.created_at END);
         RETURN NULL;
     END IF;
 
-    SELECT step.state, step.change INTO state, change
+    SELECT step.state, step.change INTO new_state, new_change
     FROM learning_feedback AS feedback
     CROSS JOIN LATERAL learning_step(
         profile.base_frequency_response, feedback.rating, feedback.effectiveness, feedback.hz,
         feedback.physical_effects, feedback.mental_effects) AS step
     WHERE feedback.user_id = NEW.user_id AND feedback.id = NEW.id
       AND feedback.session_start_time = NEW.session_start_time;
-    INSERT INTO profile_history (user_id, feedback_id, created_at, change)
-    VALUES (NEW.user_id, NEW.id, NEW.created_at, change);
-    PERFORM learning_store(NEW.user_id, state, NEW.created_at);
+    PERFORM learning_note(NEW.user_id, NEW.id, NEW.created_at, new_state, new_change);
+    PERFORM learning_store(NEW.user_id, new_state, NEW.created_at, coalesce(new_change ->> 'band', ''));
     RETURN NULL;
 END
 $$;
@@ -71,7 +71,7 @@ BEGIN
     IF NEW.learns AND (learning_profile(NEW.user_id)).id IS NOT NULL THEN
         PERFORM learning_stick(NEW.user_id, NEW.physical_effects, NEW.mental_effects);
     END IF;
-    PERFORM rebuild_neural_profile(NEW.user_id);
+    PERFORM rebuild_neural_profile(NEW.user_id, least(OLD.created_at, NEW.created_at));
     RETURN NULL;
 END
 $$;
@@ -82,8 +82,9 @@ CREATE OR REPLACE FUNCTION relearn_deleted_feedback() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM rebuild_neural_profile(person)
-    FROM (SELECT DISTINCT user_id AS person FROM gone WHERE learns ORDER BY person) AS people
+    PERFORM rebuild_neural_profile(person, since)
+    FROM (SELECT user_id AS person, min(created_at) AS since
+          FROM gone WHERE learns GROUP BY user_id ORDER BY user_id) AS people
     WHERE learning_allowed(person);
     RETURN NULL;
 END
@@ -92,13 +93,16 @@ $$;
 CREATE OR REPLACE FUNCTION relearn_rerated_session() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
+DECLARE
+    since timestamptz;
 BEGIN
-    -- Lock first, look after: a feedback that another transaction is just giving must be seen.
-    IF (learning_profile(NEW.user_id)).id IS NOT NULL
-       AND EXISTS (SELECT FROM session_feedback
-                   WHERE user_id = NEW.user_id AND session_id = NEW.id AND session_start_time = NEW.start_time
-                     AND learns) THEN
-        PERFORM rebuild_neural_profile(NEW.user_id);
+    -- Lock first, look after, in two statements: a feedback that another transaction is just giving must be
+    -- seen, and a statement sees only what was committed when it began.
+    PERFORM learning_profile(NEW.user_id);
+    SELECT min(created_at) INTO since FROM session_feedback
+    WHERE user_id = NEW.user_id AND session_id = NEW.id AND session_start_time = NEW.start_time AND learns;
+    IF since IS NOT NULL THEN
+        PERFORM rebuild_neural_profile(NEW.user_id, since);
     END IF;
     RETURN NULL;
 END

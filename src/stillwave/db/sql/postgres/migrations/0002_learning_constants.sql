@@ -81,3 +81,14 @@ INSERT INTO effect_vocabulary (effect, kind) VALUES
     ('too_slow', 'pace'), ('too_loud', 'level'), ('too_quiet', 'level'), ('aura', 'red_flag'),
     ('chest_pain', 'red_flag'), ('fainting', 'red_flag'), ('hallucination', 'red_flag'), ('seizure', 'red_flag'),
     ('note', 'note');
+
+-- The state after every 32nd feedback, so that a late or edited feedback is folded anew from there: with many
+-- writers for one person, most commits are a little out of order. Safe to empty at any time.
+CREATE TABLE learning_checkpoint (
+    user_id UUID NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    feedback_id UUID NOT NULL,
+    state JSONB NOT NULL,
+    PRIMARY KEY (user_id, created_at, feedback_id),
+    CONSTRAINT fk_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+);

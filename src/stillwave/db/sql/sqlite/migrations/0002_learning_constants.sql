@@ -112,7 +112,9 @@ CREATE TABLE learning_work (
     mean TEXT,                -- the band before, JSON arrays
     covariance TEXT,
     mean_after TEXT,
-    covariance_after TEXT
+    covariance_after TEXT,
+    range_low_hz REAL,        -- the band's preferred range
+    range_high_hz REAL
 ) STRICT;
 
 -- People whose refolds wait: one row before a mass deletion, removed after it, refolds once instead of each time.

@@ -115,24 +115,58 @@ BEGIN
                    ORDER BY faded.p)))
     WHERE user_id = NEW.user_id AND band IS NOT NULL;
 
-    -- 5. The profile, but for the ranges, which are derived once after the last fold.
-    UPDATE neural_profiles
-    SET (base_frequency_response, sensitivity_level, optimal_transition_time, updated_at) = (
-        SELECT json_set(
-                   CASE WHEN band IS NULL THEN base_frequency_response
-                        ELSE json_set(base_frequency_response, '$.bands.' || band, json(
-                            '{"n":' || (n + 1) || ',"m":' || mean_after || ',"C":' || covariance_after || '}'))
-                   END,
-                   '$.n', json_extract(base_frequency_response, '$.n') + 1,
-                   '$.sens', json(printf('%!.17g', sens_after)),
-                   '$.trans', json(printf('%!.17g', trans_after)),
-                   '$.vol', json(printf('%!.17g', vol_after)),
-                   '$.nt', nt + abs(pace)),
-               CAST(sens_after + 0.5 AS INTEGER), CAST(trans_after + 0.5 AS INTEGER), created_at
-        FROM learning_work WHERE user_id = NEW.user_id)
-    WHERE user_id = NEW.user_id;
+    -- 5. The preferred range: the stretch around the best-rated point k that the ratings cannot tell from it, half
+    -- a grid step each side and clipped to the band. The twin of curve.preferred_range().
+    -- The pair (j, k), j >= k, stands at j * (j + 1) / 2 + k of the covariance.
+    UPDATE learning_work
+    SET (range_low_hz, range_high_hz) = (
+        WITH
+        point (j, mean) AS MATERIALIZED (SELECT key, value FROM json_each(learning_work.mean_after)),
+        pair (p, value) AS MATERIALIZED (SELECT key, value FROM json_each(learning_work.covariance_after)),
+        top (k, mean) AS MATERIALIZED (SELECT j, mean FROM point ORDER BY mean DESC, j LIMIT 1),
+        far (j, k) AS MATERIALIZED (
+            SELECT j, k
+            FROM top
+            CROSS JOIN point
+            CROSS JOIN pair AS kk ON kk.p = k * (k + 1) / 2 + k
+            CROSS JOIN pair AS jj ON jj.p = j * (j + 1) / 2 + j
+            CROSS JOIN pair AS kj ON kj.p = max(k, j) * (max(k, j) + 1) / 2 + min(k, j)
+            WHERE top.mean - point.mean > 0.03
+              AND (top.mean - point.mean) * (top.mean - point.mean)
+                  > 0.25 * (kk.value + jj.value - 2 * kj.value))
+        SELECT max(low_hz, low_hz + (high_hz - low_hz) / 8
+                   * (coalesce((SELECT max(j) + 1 FROM far WHERE j < k), 0) - 0.5)),
+               min(high_hz, low_hz + (high_hz - low_hz) / 8
+                   * (coalesce((SELECT min(j) - 1 FROM far WHERE j > k), 8) + 0.5)))
+    WHERE user_id = NEW.user_id AND band IS NOT NULL;
 
-    -- 6. What moved.
+    -- 6. The profile.
+    UPDATE neural_profiles
+    SET base_frequency_response = json_set(
+            CASE WHEN band IS NULL THEN base_frequency_response
+                 ELSE json_set(base_frequency_response, '$.bands.' || band, json(
+                     '{"n":' || (n + 1) || ',"m":' || mean_after || ',"C":' || covariance_after || '}'))
+            END,
+            '$.n', json_extract(base_frequency_response, '$.n') + 1,
+            '$.sens', json(printf('%!.17g', sens_after)),
+            '$.trans', json(printf('%!.17g', trans_after)),
+            '$.vol', json(printf('%!.17g', vol_after)),
+            '$.nt', nt + abs(pace)),
+        sensitivity_level = CAST(sens_after + 0.5 AS INTEGER),
+        optimal_transition_time = CAST(trans_after + 0.5 AS INTEGER),
+        updated_at = work.created_at,
+        delta_range_low = CASE band WHEN 'delta' THEN range_low_hz ELSE delta_range_low END,
+        delta_range_high = CASE band WHEN 'delta' THEN range_high_hz ELSE delta_range_high END,
+        theta_range_low = CASE band WHEN 'theta' THEN range_low_hz ELSE theta_range_low END,
+        theta_range_high = CASE band WHEN 'theta' THEN range_high_hz ELSE theta_range_high END,
+        alpha_range_low = CASE band WHEN 'alpha' THEN range_low_hz ELSE alpha_range_low END,
+        alpha_range_high = CASE band WHEN 'alpha' THEN range_high_hz ELSE alpha_range_high END,
+        gamma_range_low = CASE band WHEN 'gamma' THEN range_low_hz ELSE gamma_range_low END,
+        gamma_range_high = CASE band WHEN 'gamma' THEN range_high_hz ELSE gamma_range_high END
+    FROM learning_work AS work
+    WHERE neural_profiles.user_id = NEW.user_id AND work.user_id = NEW.user_id;
+
+    -- 7. What moved.
     INSERT INTO profile_history (user_id, feedback_id, created_at, change)
     SELECT user_id, feedback_id, created_at,
            printf('{"sens":[%!.17g,%!.17g],"trans":[%!.17g,%!.17g],"vol":[%!.17g,%!.17g],"flags":%s%s}',

@@ -11,46 +11,29 @@ BEGIN
     INSERT INTO start_neural_profile (user_id) VALUES (NEW.user_id);
     UPDATE neural_profiles
     SET base_frequency_response = '{"v":1,"n":0,"sens":5.0,"trans":240.0,"vol":45.0,"nt":0,"bands":{}}',
-        optimal_transition_time = 240, sensitivity_level = 5, updated_at = created_at
+        optimal_transition_time = 240, sensitivity_level = 5, updated_at = created_at,
+        delta_range_low = NULL, delta_range_high = NULL, theta_range_low = NULL, theta_range_high = NULL,
+        alpha_range_low = NULL, alpha_range_high = NULL, gamma_range_low = NULL, gamma_range_high = NULL
     WHERE user_id = NEW.user_id;
     DELETE FROM profile_history WHERE user_id = NEW.user_id;
     INSERT INTO learning_step SELECT * FROM learning_feedback WHERE user_id = NEW.user_id ORDER BY created_at, id;
-    INSERT INTO derive_ranges (user_id) VALUES (NEW.user_id);
 END;
 
--- Makes a missing profile with the start values; it carries the red flags of all earlier feedback, for those stick.
+-- Makes a missing profile. Its state is NULL, so that the fold which follows is a rebuild: there may be earlier
+-- feedback. It carries the red flags of that feedback, for those stick.
 DROP VIEW IF EXISTS start_neural_profile;
 CREATE VIEW start_neural_profile AS SELECT user_id FROM neural_profiles WHERE false;
 
 CREATE TRIGGER start_neural_profile_row INSTEAD OF INSERT ON start_neural_profile
 WHEN NEW.user_id NOT IN (SELECT user_id FROM neural_profiles)
 BEGIN
-    INSERT INTO neural_profiles (user_id, base_frequency_response, optimal_transition_time, sensitivity_level,
-                                 contraindications)
-    SELECT NEW.user_id, '{"v":1,"n":0,"sens":5.0,"trans":240.0,"vol":45.0,"nt":0,"bands":{}}', 240, 5,
+    INSERT INTO neural_profiles (user_id, optimal_transition_time, sensitivity_level, contraindications)
+    SELECT NEW.user_id, 240, 5,
            (SELECT json_group_array('adverse:' || effect)
             FROM (SELECT DISTINCT effect FROM learning_feedback AS feedback
                   JOIN learning_effect AS said ON said.user_id = feedback.user_id AND said.feedback_id = feedback.id
                   WHERE feedback.user_id = NEW.user_id AND kind = 'red_flag' AND severity > 0
                   ORDER BY effect));
-END;
-
--- Writes the preferred ranges that follow from the state. NULL for a band without ratings.
-DROP VIEW IF EXISTS derive_ranges;
-CREATE VIEW derive_ranges AS SELECT user_id FROM neural_profiles WHERE false;
-
-CREATE TRIGGER derive_ranges_columns INSTEAD OF INSERT ON derive_ranges
-BEGIN
-    UPDATE neural_profiles
-    SET (delta_range_low, delta_range_high) = (
-            SELECT range_low_hz, range_high_hz FROM learning_range WHERE user_id = NEW.user_id AND band = 'delta'),
-        (theta_range_low, theta_range_high) = (
-            SELECT range_low_hz, range_high_hz FROM learning_range WHERE user_id = NEW.user_id AND band = 'theta'),
-        (alpha_range_low, alpha_range_high) = (
-            SELECT range_low_hz, range_high_hz FROM learning_range WHERE user_id = NEW.user_id AND band = 'alpha'),
-        (gamma_range_low, gamma_range_high) = (
-            SELECT range_low_hz, range_high_hz FROM learning_range WHERE user_id = NEW.user_id AND band = 'gamma')
-    WHERE user_id = NEW.user_id;
 END;
 
 -- Adds the red flags of a feedback to the contraindications, each once.

@@ -22,8 +22,6 @@ BEGIN
       AND NOT EXISTS (SELECT 1 FROM profile_history
                       WHERE user_id = NEW.user_id AND created_at >= NEW.created_at
                         AND (created_at, feedback_id) > (NEW.created_at, NEW.id));
-    INSERT INTO derive_ranges (user_id)
-    SELECT user_id FROM profile_history WHERE user_id = NEW.user_id AND feedback_id = NEW.id;
     -- ... then everything is folded anew.
     INSERT INTO rebuild_neural_profile (user_id)
     SELECT NEW.user_id

@@ -22,6 +22,6 @@ FROM (
            item.value
     FROM session_feedback AS feedback
     CROSS JOIN json_each(json_array(json(feedback.physical_effects), json(feedback.mental_effects))) AS part
-    CROSS JOIN json_each(part.value) AS item
-    WHERE part.type = 'object' OR (part.type = 'array' AND item.type = 'text')
+    CROSS JOIN json_each(CASE WHEN part.type IN ('object', 'array') THEN part.value ELSE '{}' END) AS item
+    WHERE part.type = 'object' OR item.type = 'text'
 ) AS said;

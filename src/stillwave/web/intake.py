@@ -7,14 +7,10 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
-from litestar.params import Body
-from litestar.enums import RequestEncodingType
 
 from stillwave.errors import BadInput
 
 T = TypeVar("T")
-
-FORM = Body(media_type=RequestEncodingType.URL_ENCODED)
 
 
 async def check_json(request: Request[Any, Any, Any]) -> None:
@@ -22,7 +18,7 @@ async def check_json(request: Request[Any, Any, Any]) -> None:
 
     Litestar itself converts leniently ("5" for 5); here a wrong type is a wrong type.
     """
-    field = request.route_handler.parsed_data_field  # type: ignore[attr-defined]
+    field = request.route_handler.parsed_data_field
     if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, msgspec.Struct)):
         return
     body = await request.body()
@@ -96,30 +92,28 @@ def allowed_values(shape: Any) -> dict[str, object]:  # noqa: ANN401
     return {field.encode_name: _allowed(field.type) for field in info.fields}
 
 
+_PLAIN: dict[type, object] = {
+    msgspec.inspect.BoolType: [True, False],
+    msgspec.inspect.DateType: "a date like 2026-01-31",
+    msgspec.inspect.TimeType: "a time like 07:30:00",
+}
+
+
 def _allowed(kind: msgspec.inspect.Type) -> object:
+    found: object = _PLAIN.get(type(kind), type(kind).__name__.removesuffix("Type").lower())
     match kind:
         case msgspec.inspect.LiteralType(values=values):
-            return list(values)
-        case msgspec.inspect.EnumType(cls=cls):
-            return [member.value for member in cls]
+            found = list(values)
         case msgspec.inspect.UnionType(types=types):
             parts = [_allowed(part) for part in types if not isinstance(part, msgspec.inspect.NoneType)]
-            return parts[0] if len(parts) == 1 else parts
+            found = parts[0] if len(parts) == 1 else parts
         case msgspec.inspect.IntType(ge=low, le=high) | msgspec.inspect.FloatType(ge=low, le=high):
-            word = "whole number" if isinstance(kind, msgspec.inspect.IntType) else "number"
-            if low is not None and high is not None:
-                return f"a {word} from {low:g} to {high:g}"
-            return f"a {word}" if low is None else f"a {word}, {low:g} or more"
+            word = "a whole number" if isinstance(kind, msgspec.inspect.IntType) else "a number"
+            found = word if low is None or high is None else f"{word} from {low:g} to {high:g}"
         case msgspec.inspect.StrType(max_length=most):
-            return f"text of at most {most} characters" if most is not None else "text"
-        case msgspec.inspect.BoolType():
-            return [True, False]
-        case msgspec.inspect.DateType():
-            return "a date like 2026-01-31"
-        case msgspec.inspect.TimeType():
-            return "a time like 07:30:00"
+            found = "text" if most is None else f"text of at most {most} characters"
         case msgspec.inspect.DictType(value_type=inner):
-            return {"any key of the list": _allowed(inner)}
-        case msgspec.inspect.ListType(item_type=inner):
-            return {"a list of": _allowed(inner)}
-    return type(kind).__name__.removesuffix("Type").lower()
+            found = {"any key of the list": _allowed(inner)}
+        case msgspec.inspect.ListType(item_type=inner) | msgspec.inspect.VarTupleType(item_type=inner):
+            found = {"a list of": _allowed(inner)}
+    return found

@@ -1,0 +1,98 @@
+"""Many writers at once on PostgreSQL lose nothing, and commits out of order end in the ordered fold."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import msgspec
+import psycopg
+from learning_database import T0, Database, distance
+
+from stillwave.profiles import curve
+
+
+def side_by_side(address: tuple[str, str], *work: Callable[[Database], None]) -> None:
+    """Runs each piece of work in a thread and a connection of its own; the first error is raised."""
+    errors: list[BaseException] = []
+    gate = threading.Barrier(len(work))
+
+    def run(piece: Callable[[Database], None]) -> None:
+        try:
+            with psycopg.connect(address[0], dbname=address[1], autocommit=True) as connection:
+                gate.wait()
+                piece(Database(connection, "postgres"))
+        except BaseException as error:  # noqa: BLE001 handed to the test
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(piece,)) for piece in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def assert_is_the_fold(database: Database, person: str, size: int) -> None:
+    expected = curve.fold_all(answer for _, answer in database.answers(person))
+    assert database.state(person).n == len(database.history(person)) == expected.n == size
+    assert distance(msgspec.to_builtins(database.state(person)), msgspec.to_builtins(expected)) <= 1e-9
+
+
+def test_eight_writers_for_one_person_lose_nothing(
+    postgres: Database, postgres_name: tuple[str, str]
+) -> None:
+    """The person has no profile yet, so that making it is raced for as well."""
+    person = postgres.person()
+
+    def writer(number: int) -> Callable[[Database], None]:
+        def write(database: Database) -> None:
+            for n in range(50):
+                at = T0 + timedelta(minutes=20 * n, seconds=number)
+                database.rated(
+                    person, at, 8 + number / 2, 1 + (n + number) % 5, physical_effects={"headache": n % 3}
+                )
+
+        return write
+
+    side_by_side(postgres_name, *(writer(number) for number in range(8)))
+    assert_is_the_fold(postgres, person, 400)
+
+
+def test_commits_out_of_order_end_in_the_ordered_fold(
+    postgres: Database, postgres_name: tuple[str, str]
+) -> None:
+    person = postgres.person()
+    session = postgres.session(person, T0, target_frequency=10)
+    older_is_in = threading.Event()
+
+    def older(database: Database) -> None:
+        with database.connection.transaction():
+            database.feedback(person, session, T0 + timedelta(minutes=1), rating=1)
+            older_is_in.set()
+            threading.Event().wait(0.3)
+
+    def newer(database: Database) -> None:
+        older_is_in.wait()
+        database.feedback(person, session, T0 + timedelta(minutes=2), rating=5)
+        database.feedback(person, session, T0, rating=3)
+
+    side_by_side(postgres_name, older, newer)
+    assert_is_the_fold(postgres, person, 3)
+
+
+def test_rating_a_session_while_its_feedback_arrives_loses_neither(
+    postgres: Database, postgres_name: tuple[str, str]
+) -> None:
+    for n in range(10):
+        person = postgres.person()
+        session = postgres.session(person, T0 + timedelta(days=n), target_frequency=10)
+
+        def rate(database: Database, key: str = session[0]) -> None:
+            database.run("UPDATE sessions SET effectiveness_rating = 10 WHERE id = ?", key)
+
+        def answer(database: Database, person: str = person, session: tuple[str, object] = session) -> None:
+            database.feedback(person, session, T0 + timedelta(days=90), rating=1)  # type: ignore[arg-type]
+
+        side_by_side(postgres_name, rate, answer)
+        assert_is_the_fold(postgres, person, 1)

@@ -1,0 +1,147 @@
+"""Views, outbox, clean-up, partitions, mass deletion."""
+
+import time
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+from learning_database import SQL, T0, Database
+
+DAY = timedelta(days=1)
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def audio(
+    database: Database, person: str, session: tuple[str, datetime], path: str, at: datetime, seconds: int
+) -> None:
+    database.run(
+        "INSERT INTO audio_files (user_id, session_id, session_start_time, file_path, duration, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        person, session[0], database.moment(session[1]), path, seconds, database.moment(at),
+    )  # fmt: skip
+
+
+def diary(database: Database, person: str, day: str, sleep: int, focus: int) -> None:
+    database.run(
+        "INSERT INTO progress_tracking (user_id, date, sleep_quality, focus_score) VALUES (?, ?, ?, ?)",
+        person, day, sleep, focus,
+    )  # fmt: skip
+
+
+def test_progress_summary_counts_each_session_once(database: Database) -> None:
+    person, idle = database.person(), database.person()
+    for n in range(3):
+        database.session(person, T0 + n * DAY, effectiveness_rating=[4, 8, None][n])
+    for n in range(4):
+        diary(database, person, f"2026-01-0{n + 1}", 6 + n, 2)
+    columns = "total_sessions, avg_effectiveness, avg_sleep_quality, avg_focus_score"
+    statement = f"SELECT {columns} FROM user_progress_summary WHERE user_id = ?"
+    assert [tuple(map(float, row)) for row in database.run(statement, person)] == [(3, 6, 7.5, 2)]
+    assert database.run(statement, idle) == [(0, None, None, None)]
+    assert database.run("SELECT email FROM user_progress_summary WHERE user_id = ?", idle) == [("sw1.e",)]
+
+
+def test_recent_sessions_are_one_row_each_with_latest_feedback_and_newest_file(database: Database) -> None:
+    person = database.person()
+    session = database.session(person, NOW - 2 * DAY, session_type="evening", effectiveness_rating=7)
+    for n in range(3):
+        database.feedback(person, session, NOW - DAY + timedelta(minutes=n), mental_effects={"calm": n + 1})
+        audio(database, person, session, f"{n}.flac", NOW - DAY + timedelta(minutes=n), 100 + n)
+    database.session(person, NOW - DAY)
+    database.session(person, NOW - 45 * DAY)
+    rows = database.run(
+        "SELECT session_type, effectiveness_rating, physical_effects, CAST(mental_effects AS text), end_time,"
+        " duration FROM recent_session_analysis WHERE user_id = ?",
+        person,
+    )
+    assert rows == [(None, None, None, None, None, None), ("evening", 7, None, '{"calm": 3}', None, 102)]
+
+
+def test_a_sound_file_whose_row_goes_is_noted_for_removal(database: Database) -> None:
+    person = database.person()
+    sessions = [database.session(person, T0 + n * DAY) for n in range(3)]
+    for n, session in enumerate(sessions):
+        audio(database, person, session, f"{person}-{n}.flac", T0, 60)
+    database.run("DELETE FROM audio_files WHERE session_id = ?", sessions[0][0])
+    database.run("DELETE FROM sessions WHERE id = ?", sessions[1][0])
+    database.run("DELETE FROM users WHERE id = ?", person)
+    rows = database.run("SELECT file_path FROM unlink_outbox WHERE user_id = ? ORDER BY file_path", person)
+    assert rows == [(f"{person}-{n}.flac",) for n in range(3)]
+
+
+def test_a_mass_deletion_refolds_a_person_once(database: Database) -> None:
+    """300 deletions in a history of 400: one by one that would be 75,000 folds, tens of seconds."""
+    person = database.person()
+    database.run("BEGIN")
+    for n in range(400):
+        database.rated(person, T0 + n * DAY / 100)
+    database.run("COMMIT")
+    began = time.process_time(), time.monotonic()
+    if database.engine == "sqlite":
+        database.run("BEGIN")
+        database.run("INSERT INTO learning_pause (user_id) VALUES (?)", person)
+    database.run(
+        "DELETE FROM sessions WHERE user_id = ? AND start_time < ?", person, database.moment(T0 + 3 * DAY)
+    )
+    if database.engine == "sqlite":
+        database.run("DELETE FROM learning_pause WHERE user_id = ?", person)
+        database.run("COMMIT")
+    assert database.state(person).n == len(database.history(person)) == 100
+    spent_s = time.process_time() - began[0] if database.engine == "sqlite" else time.monotonic() - began[1]
+    assert spent_s < 3
+
+
+def test_cleanup_keeps_premium_recent_and_restricted(postgres: Database) -> None:
+    people = {
+        "free": postgres.person(),
+        "premium": postgres.person(subscription_tier="premium"),
+        "restricted": postgres.person(processing_restricted=True),
+    }
+    for person in people.values():
+        for age in (400, 370, 300):
+            postgres.rated(person, NOW - age * DAY)
+    kept = {name: postgres.profile(person) for name, person in people.items()}
+    postgres.run("SET TIME ZONE 'Pacific/Auckland'")
+    postgres.run("SELECT cleanup_old_sessions()")
+    left = {name: postgres.run("SELECT count(*) FROM sessions WHERE user_id = ?", person)[0][0]
+            for name, person in people.items()}  # fmt: skip
+    assert left == {"free": 1, "premium": 3, "restricted": 3}
+    assert postgres.state(people["free"]).n == 1
+    assert postgres.profile(people["premium"]) == kept["premium"]
+
+
+def test_partitions_are_made_by_utc_month_and_only_once(postgres: Database) -> None:
+    postgres.run("SET TIME ZONE 'America/New_York'")
+    wanted = (date(2031, 11, 15), date(2032, 1, 1))
+    assert postgres.run("SELECT ensure_partitions(?, ?)", *wanted) == [(9,)]
+    assert postgres.run("SELECT ensure_partitions(?, ?)", *wanted) == [(0,)]
+    person = postgres.person()
+    for at, month in (
+        (datetime(2031, 12, 1, tzinfo=UTC), "2031m12"),
+        (datetime(2031, 11, 30, 23, 59, tzinfo=UTC), "2031m11"),
+    ):
+        session = postgres.session(person, at)
+        postgres.feedback(person, session, at)
+        audio(postgres, person, session, "a", at, 1)
+        for table in ("sessions", "session_feedback", "audio_files"):
+            assert postgres.run(f"SELECT count(*) FROM {table}_y{month} WHERE user_id = ?", person) == [(1,)]
+    assert len(postgres.history(person)) == 2
+
+
+def test_a_month_whose_rows_are_in_the_default_partition_is_refused(postgres: Database) -> None:
+    postgres.session(postgres.person(), datetime(2040, 2, 3, tzinfo=UTC))
+    with pytest.raises(
+        psycopg.errors.ObjectNotInPrerequisiteState, match=r"sessions_y2040m02: .* holds 1 rows"
+    ):
+        postgres.run("SELECT ensure_partitions('2040-01-01', '2040-03-01')")
+    assert postgres.run("SELECT to_regclass('sessions_y2040m01') IS NULL") == [(True,)]
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        postgres.run("SELECT ensure_partitions('2040-03-01', '2040-01-01')")
+
+
+def test_no_postgres_script_holds_a_percent_sign() -> None:
+    """Drivers read it as a placeholder once a statement carries parameters."""
+    for path in (SQL / "postgres").rglob("*.sql"):
+        if path.name == "0001_tables.sql":  # holds LIKE patterns, and is run once, by the migration
+            continue
+        assert "%" not in path.read_text(), path
