@@ -3,7 +3,7 @@
 BIN := .venv/bin
 
 check:
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types imports docs
+	@$(MAKE) --no-print-directory -k -j2 --output-sync=target lint types imports docs
 
 lint:
 	@$(BIN)/ruff check --quiet . && echo "lint: clean"

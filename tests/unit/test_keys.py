@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import subprocess
 import sys
 import uuid
@@ -11,7 +12,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stillwave.db import migrate
 from stillwave.db.database import Query, open_database
 from stillwave.db.keys import KeyStore, RootKey, load_root_key, parse_root_key
 from stillwave.errors import CannotStart, NotFound
@@ -29,10 +29,12 @@ def own_settings(tmp_path):
 
 
 @pytest.fixture
-def with_data(own_settings):
+def with_data(own_settings, sqlite_template):
     """Settings of an installation that holds a row."""
+    shutil.copytree(sqlite_template, own_settings.data_dir)
+    own_settings.root_key_file.touch(mode=0o600)
+    own_settings.root_key_file.write_text(ROOT_KEY)
     database = open_database(own_settings)
-    migrate.upgrade(database)
     with database.write() as tx:
         rows.insert(tx, "users", **rows.user())
     database.vault.keys.create(ALICE)
