@@ -14,7 +14,7 @@ from litestar.params import FromPath, JSONBody, URLEncodedBody
 
 from stillwave.accounts import actions
 from stillwave.accounts.actions import BACKGROUNDS
-from stillwave.accounts.rules import CONSENTS, Credentials, Email, Password, Preferences, SignUp, device_name
+from stillwave.accounts.rules import CONSENTS, SHORTEST_PASSWORD, Credentials, Email, Password, Preferences, SignUp, device_name
 from stillwave.accounts.store import Consent, Login
 from stillwave.errors import StillwaveError
 from stillwave.web import gate, pages
@@ -136,7 +136,8 @@ def _recover(request: Ask, wish: Recovery) -> None:
     actions.recover(kit.database, wish.email, wish.code, wish.password, kit.clock())
 
 
-def _change_password(request: Ask, wish: PasswordChange) -> str:
+def with_new_password(request: Ask, wish: PasswordChange) -> str:
+    """The password is new; returns the token of the one login that is left."""
     kit = kit_of(request)
     with gate.read(request) as (_tx, me):
         pass
@@ -199,7 +200,7 @@ def read_me(request: Ask) -> Person:
 @api_post("/api/v1/password", status_code=200, tags=["account"])
 def change_password(request: Ask, data: JSONBody[PasswordChange]) -> Opened:
     """Change the password: every login ends and a new one begins."""
-    token = _change_password(request, data)
+    token = with_new_password(request, data)
     return Opened(token, kit_of(request).clock() + gate.ABSOLUTE)
 
 
@@ -241,7 +242,7 @@ def read_consents(request: Ask) -> list[Consent]:
 
 
 def _sign_up_page() -> dict[str, Any]:
-    return {"consent_text": CONSENTS["health_data"].text}
+    return {"consent_text": CONSENTS["health_data"].text, "password_min": SHORTEST_PASSWORD}
 
 
 @page_get("/sign-up")
@@ -308,7 +309,7 @@ def recover(request: Ask, data: Form) -> Response[Any]:
 @page_get("/reset")
 def reset_page(request: Ask) -> Response[str]:
     """The form that takes the code and the new password."""
-    return pages.page(request, "accounts/reset.html", errors={}, values={})
+    return pages.page(request, "accounts/reset.html", errors={}, values={}, password_min=SHORTEST_PASSWORD)
 
 
 @page_post("/reset")
@@ -317,7 +318,7 @@ def reset(request: Ask, data: Form) -> Response[Any]:
     try:
         _recover(request, read_form(data, Recovery))
     except StillwaveError as error:
-        return pages.form_again(request, "accounts/reset.html", data, error)
+        return pages.form_again(request, "accounts/reset.html", data, error, password_min=SHORTEST_PASSWORD)
     return pages.see_other("/sign-in", notice="Your password is new. Please sign in.")
 
 
@@ -399,22 +400,9 @@ def revoke_other_logins(request: Ask) -> Response[Any]:
     return pages.see_other("/privacy", notice=f"{count} other devices are signed out.")
 
 
-@page_post("/password")
-def password(request: Ask, data: Form) -> Response[Any]:
-    """Change the password from the privacy page."""
-    try:
-        token = _change_password(request, read_form(data, PasswordChange))
-    except StillwaveError as error:
-        return pages.see_other("/privacy", notice=error.detail.replace("_", " "))
-    return pages.see_other(
-        "/privacy", notice="Your password is new; other devices are signed out.",
-        cookies=[gate.login_cookie(kit_of(request).settings, token)],
-    )  # fmt: skip
-
-
 HANDLERS = [
     create_account, create_login, list_logins, delete_login, delete_current_login, read_me, change_password,
     start_recovery, complete_recovery, read_preferences, replace_preferences, read_consents,
     sign_up_page, sign_up, sign_in_page, sign_in, sign_out, recover_page, recover, reset_page, reset,
-    phone_page, phone, preferences_page, set_preferences, revoke_login, revoke_other_logins, password,
+    phone_page, phone, preferences_page, set_preferences, revoke_login, revoke_other_logins,
 ]  # fmt: skip

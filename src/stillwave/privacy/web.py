@@ -9,9 +9,10 @@ from litestar import Request, Response
 from litestar.params import FromPath, JSONBody, URLEncodedBody
 
 from stillwave.accounts import actions as accounts
-from stillwave.accounts.rules import CONSENTS, Password
+from stillwave.accounts.rules import CONSENTS, SHORTEST_PASSWORD, Password
+from stillwave.accounts.web import PasswordChange, with_new_password
 from stillwave.db.database import Tx
-from stillwave.errors import BadInput
+from stillwave.errors import BadInput, TooMany
 from stillwave.privacy import actions
 from stillwave.web import gate, pages
 from stillwave.web.gate import Me
@@ -70,7 +71,7 @@ def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
         }
         for login in accounts.logins(tx, me.user_id, now)
     ]
-    return {"consents": consents, "logins": logins, "restricted": me.processing_restricted}
+    return {"consents": consents, "logins": logins, "restricted": me.processing_restricted, "password_min": SHORTEST_PASSWORD}
 
 
 @page_get("/privacy")
@@ -99,6 +100,21 @@ def restrict(request: Ask, data: Form) -> Response[Any]:
     return pages.see_other("/privacy", notice="Processing is restricted." if on else "The restriction has ended.")
 
 
+@page_post("/password")
+def password(request: Ask, data: Form) -> Response[Any]:
+    """Change the password by form; other devices are signed out."""
+    try:
+        token = with_new_password(request, read_form(data, PasswordChange))
+    except (BadInput, TooMany) as error:
+        with gate.read(request) as (tx, me):
+            context = _context(request, tx, me)
+        return pages.form_again(request, "privacy/privacy.html", data, error, **context)
+    return pages.see_other(
+        "/privacy", notice="Your password is new; other devices are signed out.",
+        cookies=[gate.login_cookie(kit_of(request).settings, token)],
+    )  # fmt: skip
+
+
 @page_get("/privacy/export")
 def export(request: Ask) -> Response[bytes]:
     """Download everything."""
@@ -110,10 +126,10 @@ def erase(request: Ask, data: Form) -> Response[Any]:
     """Erase everything by form."""
     try:
         _erase(request, read_form(data, Erasure))
-    except BadInput as error:
+    except (BadInput, TooMany) as error:
         with gate.read(request) as (tx, me):
             context = _context(request, tx, me)
-        return pages.form_again(request, "privacy/privacy.html", data, error, **context)
+        return pages.form_again(request, "privacy/privacy.html", data, error, erasing=True, **context)
     answer = pages.see_other(
         "/", notice="Everything about you is erased. Be well.",
         cookies=[gate.login_cookie(kit_of(request).settings, None)],
@@ -167,5 +183,5 @@ def erase_everything(request: Ask, data: JSONBody[Erasure]) -> None:
 
 
 HANDLERS = [
-    privacy_page, choose, restrict, export, erase, set_consent, set_restriction, read_export, erase_everything,
+    privacy_page, choose, restrict, password, export, erase, set_consent, set_restriction, read_export, erase_everything,
 ]  # fmt: skip

@@ -87,11 +87,6 @@ def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
     days = actions.diary(tx, me.user_id, today - dt.timedelta(days=_SHOWN_DAYS), today)
     counts = actions.sessions_per_day(tx, me.user_id, now - dt.timedelta(weeks=_HEAT_WEEKS), zone)
     in_order = days[::-1]
-    series = {
-        "Sleep": [day.sleep_quality for day in in_order],
-        "Stress": [day.stress_level for day in in_order],
-        "Focus": [day.focus_score for day in in_order],
-    }
     return {
         "today": today.isoformat(),
         "summary": actions.summary(tx, me.user_id),
@@ -99,9 +94,25 @@ def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
             {**msgspec.to_builtins(day), "date": f"{day.date.day} {day.date:%B %Y}", "iso": day.date.isoformat()}
             for day in days[:14]
         ],
-        "trends_svg": Markup(charts.trends([day.date for day in in_order], series, label=_TRENDS)),  # noqa: S704  our own SVG
-        "heatmap_svg": Markup(charts.heat_map(counts, today=today, weeks=_HEAT_WEEKS)),  # noqa: S704
+        "trends_svg": _trends(in_order),
+        "heatmap_svg": _heat_map(counts, today),
     }
+
+
+def _trends(days: list[Day]) -> Markup:
+    dates = [day.date for day in days]
+    series = {
+        "Sleep": [day.sleep_quality for day in days],
+        "Stress": [day.stress_level for day in days],
+        "Focus": [day.focus_score for day in days],
+    }
+    picture = charts.trends(dates, series, label=_TRENDS)
+    return Markup(picture + charts.trends_table(dates, series, label=_TRENDS))  # noqa: S704  our own SVG
+
+
+def _heat_map(counts: dict[dt.date, int], today: dt.date) -> Markup:
+    picture = charts.heat_map(counts, today=today, weeks=_HEAT_WEEKS)
+    return Markup(picture + charts.heat_map_table(counts, today=today, weeks=_HEAT_WEEKS))  # noqa: S704
 
 
 @page_get("/progress")

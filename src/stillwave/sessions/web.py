@@ -253,6 +253,7 @@ def player_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
         "minutes": round((shown.seconds or 0) / 60),
         "seconds": shown.seconds or 0,
         "position_s": row.position_s,
+        "position_at": "",
         "target_hz": row.target_frequency,
         "method_label": _METHODS.get(shown.method or "", "Background sound"),
         "volume_level": row.volume_level,
