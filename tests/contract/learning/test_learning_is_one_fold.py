@@ -75,7 +75,7 @@ def history_of(database: Database, person: str, size: int, dice: random.Random) 
             effectiveness_rating=dice.choice([None, *range(1, 11)]),
         )
         sessions.append(session)
-        late = timedelta(hours=dice.choice([0] * 40 + [5, 300]))
+        late = timedelta(hours=dice.choice([0] * 60 + [5, 300]))
         given.append(
             database.feedback(person, session, at + timedelta(minutes=9) - late, **random_answer(dice))
         )

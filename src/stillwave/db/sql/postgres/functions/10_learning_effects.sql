@@ -39,11 +39,15 @@ AS $$
     LEFT JOIN effect_vocabulary AS vocabulary ON vocabulary.effect = said.key
 $$;
 
--- Red flags as contraindications, sorted.
+-- Red flags as contraindications, sorted. (PL/pgSQL, here and below, where a plan is worth keeping: SQL functions
+-- that are not inlined are planned at every call.)
 CREATE OR REPLACE FUNCTION learning_red_flags(physical jsonb, mental jsonb) RETURNS text[]
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$
-    SELECT coalesce(array_agg(DISTINCT 'adverse:' || effect ORDER BY 'adverse:' || effect), '{}')
-    FROM learning_effects(physical, mental)
-    WHERE kind = 'red_flag' AND severity > 0
+BEGIN
+    RETURN ARRAY(SELECT DISTINCT 'adverse:' || effect AS flag
+                 FROM learning_effects(physical, mental)
+                 WHERE kind = 'red_flag' AND severity > 0
+                 ORDER BY flag);
+END
 $$;

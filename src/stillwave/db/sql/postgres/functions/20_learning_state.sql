@@ -9,9 +9,10 @@ $$;
 -- False for anything that is not of the expected shape, so that a damaged profile is rebuilt and never
 -- makes a feedback fail. The twin of curve.parse().
 CREATE OR REPLACE FUNCTION learning_readable(state jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$
-    SELECT coalesce(jsonb_path_exists(state, 'strict $ ? (
+BEGIN
+    RETURN coalesce(jsonb_path_exists(state, 'strict $ ? (
             @.v == 1 && @.n >= 0 && @.n < 1000000000 && @.n == @.n.floor()
             && @.nt >= 0 && @.nt < 1000000000 && @.nt == @.nt.floor()
             && @.sens >= 1 && @.sens <= 10 && @.trans >= 60 && @.trans <= 900 && @.vol >= 10 && @.vol <= 70
@@ -22,5 +23,6 @@ AS $$
                OR NOT jsonb_path_exists(value, 'strict $ ? (
                     @.n >= 1 && @.n < 1000000000 && @.n == @.n.floor() && @.m.size() == 9 && @.C.size() == 45
                     && !exists(@.m[*] ? (@.type() != "number")) && !exists(@.C[*] ? (@.type() != "number"))
-                    && !exists(@.m[*] ? (@.abs() > 10)) && !exists(@.C[*] ? (@.abs() > 10)))', silent => true))
+                    && !exists(@.m[*] ? (@.abs() > 10)) && !exists(@.C[*] ? (@.abs() > 10)))', silent => true));
+END
 $$;

@@ -11,7 +11,7 @@ AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION learning_numbers(list jsonb) RETURNS double precision[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE  -- not IMMUTABLE: text to float is not, and it would not be inlined
 AS $$
     SELECT translate(list::text, '[]', '{}')::double precision[]
 $$;

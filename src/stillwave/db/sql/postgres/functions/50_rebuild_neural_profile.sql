@@ -1,10 +1,12 @@
 -- Whether the profile of a person may move: not after erasure, not for a disabled account, not while
 -- processing is restricted. (Adaptation is a switch of the profile itself: learning_profile().)
 CREATE OR REPLACE FUNCTION learning_allowed(person uuid) RETURNS boolean
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 AS $$
-    SELECT EXISTS (SELECT FROM users
-                   WHERE id = person AND NOT processing_restricted AND account_status <> 'disabled')
+BEGIN
+    RETURN EXISTS (SELECT FROM users
+                   WHERE id = person AND NOT processing_restricted AND account_status <> 'disabled');
+END
 $$;
 
 -- The person's profile, locked until the transaction ends: every fold of one person waits its turn here.
@@ -42,8 +44,9 @@ $$;
 
 -- Writes a state and the columns that follow from it; `touched` is the only band that moved, NULL for any.
 CREATE OR REPLACE FUNCTION learning_store(person uuid, state jsonb, moment timestamptz, touched text) RETURNS void
-LANGUAGE sql VOLATILE
+LANGUAGE plpgsql VOLATILE
 AS $$
+BEGIN
     UPDATE neural_profiles
     SET base_frequency_response = state,
         optimal_transition_time = floor((state -> 'trans')::double precision + 0.5),
@@ -53,7 +56,8 @@ AS $$
         alpha_range = CASE WHEN touched = 'alpha' OR touched IS NULL THEN learning_range(state, 'alpha') ELSE alpha_range END,
         gamma_range = CASE WHEN touched = 'gamma' OR touched IS NULL THEN learning_range(state, 'gamma') ELSE gamma_range END,
         updated_at = coalesce(moment, created_at)
-    WHERE user_id = person
+    WHERE user_id = person;
+END
 $$;
 
 -- Writes the row of profile_history, and every 32nd time the state as well, so that a change in recent feedback

@@ -18,10 +18,10 @@ BEGIN
         WHERE user_id = NEW.user_id AND id = NEW.id AND session_start_time = NEW.session_start_time;
         RETURN NULL;
     END IF;
-    PERFORM learning_stick(NEW.user_id, NEW.physical_effects, NEW.mental_effects);
 
     -- Rows of one INSERT are all there before the first trigger runs; profile_history tells which are folded.
     IF EXISTS (SELECT FROM profile_history WHERE user_id = NEW.user_id AND feedback_id = NEW.id) THEN
+        PERFORM learning_stick(NEW.user_id, NEW.physical_effects, NEW.mental_effects);
         RETURN NULL;
     END IF;
     -- Older than something already folded (a late arrival, or commits out of order), or nothing to go on.
@@ -29,6 +29,7 @@ BEGIN
        OR EXISTS (SELECT FROM profile_history
                   WHERE user_id = NEW.user_id AND created_at >= NEW.created_at
                     AND (created_at, feedback_id) > (NEW.created_at, NEW.id)) THEN
+        PERFORM learning_stick(NEW.user_id, NEW.physical_effects, NEW.mental_effects);
         PERFORM rebuild_neural_profile(
             NEW.user_id, CASE WHEN learning_readable(profile.base_frequency_response) THEN NEW.created_at END);
         RETURN NULL;
@@ -43,6 +44,9 @@ BEGIN
       AND feedback.session_start_time = NEW.session_start_time;
     PERFORM learning_note(NEW.user_id, NEW.id, NEW.created_at, new_state, new_change);
     PERFORM learning_store(NEW.user_id, new_state, NEW.created_at, coalesce(new_change ->> 'band', ''));
+    IF new_change -> 'flags' <> '[]' THEN
+        PERFORM learning_stick(NEW.user_id, NEW.physical_effects, NEW.mental_effects);
+    END IF;
     RETURN NULL;
 END
 $$;
