@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from litestar.types import Message, Scope
 from stillwave import __version__, demo
 from stillwave.accounts import web as accounts
 from stillwave.feedback import web as feedback
+from stillwave.log import log, where
 from stillwave.operator import actions as operator_actions
 from stillwave.operator import web as operator
 from stillwave.privacy import web as privacy
@@ -42,6 +44,7 @@ _HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
 }
 _BODY_MOST_BYTES = 64 * 1024
+_HOUSEKEEPING_S = 3600
 
 
 async def _before(request: Request[Any, Any, Any]) -> None:
@@ -63,6 +66,16 @@ async def _add_headers(message: Message, scope: Scope) -> None:
     message["headers"] = headers
 
 
+def housekeeping(kit: Kit, files: audio.SoundFiles) -> None:
+    """What is past its time is gone (old sessions, files, idempotency keys); coming months have partitions."""
+    now = kit.clock()
+    operator_actions.clean_up(kit.database, now)
+    files.sweep()
+    with kit.database.write() as tx:
+        tx.run(gate.SQL.forget_keys, before=now - dt.timedelta(days=1))
+    kit.database.prepare_months(now)
+
+
 @page_get("/health")
 def health(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
     """200 while the database answers."""
@@ -76,14 +89,27 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
     """The application over an open kit; it closes the kit when it ends."""
     files = audio.SoundFiles(kit.settings, kit.database)
 
+    ending = threading.Event()
+
+    def keep_house() -> None:
+        if warm:
+            audio.warm_up()
+        while not ending.is_set():
+            try:
+                housekeeping(kit, files)
+            except Exception as error:  # noqa: BLE001  whatever it was, the next round tries again
+                log.error("housekeeping failed", where=where(error))
+            ending.wait(_HOUSEKEEPING_S)
+
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncIterator[None]:
-        files.sweep()
-        if warm:
-            threading.Thread(target=audio.warm_up, name="warm-up", daemon=True).start()
+        keeper = threading.Thread(target=keep_house, name="housekeeping", daemon=True)
+        keeper.start()
         try:
             yield
         finally:
+            ending.set()
+            keeper.join(10)
             files.close()
             kit.mail.close()
             kit.database.close()

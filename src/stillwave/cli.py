@@ -221,6 +221,22 @@ def doctor() -> None:
 
 
 @app.command()
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,  # noqa: FBT002
+) -> None:
+    """Remove sessions older than a year (premium stays). The server does this by itself every hour."""
+    from stillwave.operator import actions
+    from stillwave.web.kit import system_clock
+
+    with _open() as (_settings, database):
+        if dry_run:
+            with database.read() as tx:
+                _say(f"{actions.expired(tx, system_clock())} sessions would go.")
+        else:
+            _say(f"{actions.clean_up(database, system_clock())} sessions are gone.")
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     print(__version__)  # noqa: T201
@@ -246,10 +262,12 @@ def migrate_alias() -> None:
 
 def _upgrade() -> None:
     from stillwave.db import migrate
+    from stillwave.web.kit import system_clock
 
     with _open(migrate=False) as (_settings, database):
         before = migrate.check(database)
         migrate.upgrade(database)
+        database.prepare_months(system_clock())
         _say(f"The schema is at [bold]{migrate.newest()}[/] (it was {before}).")
 
 

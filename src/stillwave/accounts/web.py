@@ -14,7 +14,16 @@ from litestar.params import FromPath, JSONBody, URLEncodedBody
 
 from stillwave.accounts import actions
 from stillwave.accounts.actions import BACKGROUNDS
-from stillwave.accounts.rules import CONSENTS, SHORTEST_PASSWORD, Credentials, Email, Password, Preferences, SignUp, device_name
+from stillwave.accounts.rules import (
+    CONSENTS,
+    SHORTEST_PASSWORD,
+    Credentials,
+    Email,
+    Password,
+    Preferences,
+    SignUp,
+    device_name,
+)
 from stillwave.accounts.store import Consent, Login
 from stillwave.errors import StillwaveError
 from stillwave.web import gate, pages

@@ -137,6 +137,10 @@ class Database(Protocol):
         """A driver connection of its own for migrations; the caller closes it."""
         ...
 
+    def prepare_months(self, now: dt.datetime) -> None:
+        """The partitions of the months around `now` exist, where there are partitions."""
+        ...
+
     def close(self) -> None:
         """Every connection is closed."""
         ...
@@ -303,6 +307,9 @@ class SqliteDatabase:
                 self._idle.put(connection)
             self._slots.release()
 
+    def prepare_months(self, now: dt.datetime) -> None:
+        """Nothing to prepare: SQLite has no partitions."""
+
     def close(self) -> None:
         while True:
             try:
@@ -323,6 +330,9 @@ def _sqlite_trouble(error: Exception) -> Exception:
 
 
 # --- PostgreSQL ---------------------------------------------------------------------------------
+
+
+_ENSURE_PARTITIONS = Query("ensure_partitions", "", "SELECT ensure_partitions(%(first)s, %(last)s)")
 
 
 class PostgresTx(_Reading):
@@ -432,6 +442,12 @@ class PostgresDatabase:
             raise StorageFull("The disk of the database is full. Nothing was stored.") from error
         except psycopg.OperationalError as error:
             raise Unavailable("The database went away for a moment. Please try again.") from error
+
+    def prepare_months(self, now: dt.datetime) -> None:
+        """The last four months, this one and the next four have their partitions."""
+        month = now.date().replace(day=1)
+        with self.write() as tx:
+            tx.run(_ENSURE_PARTITIONS, first=month - dt.timedelta(days=100), last=month + dt.timedelta(days=140))
 
     def close(self) -> None:
         self._pool.close()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from pathlib import Path
 
 import msgspec
 
-from stillwave.db.database import Queries, Tx
+from stillwave.db.database import Database, Queries, Tx
 from stillwave.settings import Settings
 
 SQL = Queries(Path(__file__).parent)
 _LITTLE_DISK_BYTES = 1024**3
+_BATCH = 500
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -27,16 +29,48 @@ def ping(tx: Tx) -> None:
     tx.value(SQL.ping)
 
 
+def expired(tx: Tx, now: dt.datetime) -> int:
+    """How many sessions `clean_up` would remove."""
+    return int(tx.value(SQL.count_expired, before=_a_year_before(now)))
+
+
+def clean_up(database: Database, now: dt.datetime) -> int:
+    """Sessions older than a year are gone, but for premium people and those who restricted processing.
+
+    In batches, so that nobody waits long; feedback goes along, sound files through the unlink outbox, and each
+    profile is folded anew. Returns how many went. Ended half-way, the next run goes on.
+    """
+    before, gone = _a_year_before(now), 0
+    while True:
+        with database.write() as tx:
+            tx.run(SQL.pause_learning, before=before)
+            count: int = tx.run(SQL.delete_expired, before=before, most=_BATCH)
+            tx.run(SQL.resume_learning)
+        gone += count
+        if count < _BATCH:
+            return gone
+
+
+def _a_year_before(now: dt.datetime) -> dt.datetime:
+    day = now.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:  # the 29th of February
+        return day.replace(year=day.year - 1, day=28)
+
+
 def health(tx: Tx, settings: Settings, *, mail: bool) -> list[Check]:
     """The checks of the operator's page and of `stillwave doctor`."""
     free = shutil.disk_usage(settings.data_dir).free
     waiting = int(tx.value(SQL.waiting_unlinks))
+    strays = int(tx.value(SQL.strays))
     sounds = [file.stat().st_size for file in settings.audio_dir.glob("*.swf")]
     return [
         Check("Sessions stored", str(tx.value(SQL.session_count)), ok=True),
         Check("Free disk", f"{free / 1024**3:.1f} GiB", ok=free > _LITTLE_DISK_BYTES),
         Check("Sound files", f"{len(sounds)}, {sum(sounds) / 1024**2:.0f} MiB", ok=True),
         Check("Files waiting to be removed", str(waiting), ok=waiting < 1000),
+        Check("Rows outside of their month", str(strays), ok=strays == 0),
         Check("Mail", "set up" if mail else "not set up: recovery codes come from the command line", ok=True),
         Check("Connection", "TLS" if settings.secure_cookies else "this machine only, no TLS", ok=True),
     ]
