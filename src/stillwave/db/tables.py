@@ -519,8 +519,21 @@ LEARNING_WORK = Table(
         *_work("flags", TEXT, required=True),
         *_work("y noise hz sens_after trans_after vol_after", REAL), *_work("band", TEXT),
         *_work("low_hz high_hz u", REAL), *_work("i", WHOLE), *_work("t", REAL), *_work("n", WHOLE),
-        *_work("mean covariance mean_after covariance_after", TEXT),
+        *_work("mean covariance mean_after covariance_after", TEXT), *_work("range_low_hz range_high_hz", REAL),
     ),
+)  # fmt: skip
+
+LEARNING_CHECKPOINT = Table(
+    name="learning_checkpoint",
+    what="The learned state after every 32nd feedback, to fold a late or edited one from there. Safe to empty.",
+    owner="user_id", retention="account", key=("user_id", "created_at", "feedback_id"), only_on="postgres",
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "whose state", kept_back=_MACHINE),
+        _must("created_at", MOMENT, "behaviour", "the time of that feedback", unit="UTC", kept_back=_MACHINE),
+        _must("feedback_id", UUID_REF, "identifier", "that feedback", kept_back=_MACHINE),
+        _must("state", JSON, "health", "the profile as it was then", kept_back="rebuilt at any time from feedback, which is exported"),
+    ),
+    foreign_keys=(_FK_USER,),
 )  # fmt: skip
 
 LEARNING_PAUSE = Table(
@@ -535,7 +548,8 @@ LEARNING_PAUSE = Table(
 TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
     SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, CONSENTS, SCREENINGS, IDEMPOTENCY_KEYS, UNLINK_OUTBOX,
-    LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, EFFECT_VOCABULARY, LEARNING_WORK, LEARNING_PAUSE,
+    LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, EFFECT_VOCABULARY, LEARNING_WORK,
+    LEARNING_CHECKPOINT, LEARNING_PAUSE,
 )  # fmt: skip
 
 VIEWS: tuple[View, ...] = (
