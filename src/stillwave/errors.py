@@ -127,6 +127,8 @@ class StorageFull(StillwaveError):
 class CannotStart(StillwaveError):
     """The operator must act first. Nothing was touched."""
 
+    title = "Stillwave cannot start"
+
 
 class ConstraintBroken(StillwaveError):
     """The database refused a row; `name` is the constraint's name on both engines."""

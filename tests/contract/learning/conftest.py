@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlcipher3
-from learning_database import Database, scripts
+
+from tests.learning_database import Database, scripts
 
 with warnings.catch_warnings():
     # When imported it asks for XDG_RUNTIME_DIR, and platformdirs warns where that is not set.

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from learning_database import T0, Database, distance
 
 from stillwave.profiles import curve, effects
+from tests.learning_database import T0, Database, distance
 
 TOLERANCE = 1e-9
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import msgspec
 import psycopg
-from learning_database import T0, Database, distance
 
 from stillwave.profiles import curve
+from tests.learning_database import T0, Database, distance
 
 
 def side_by_side(address: tuple[str, str], *work: Callable[[Database], None]) -> None:

@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from learning_database import T0, Database
+
+from tests.learning_database import T0, Database
 
 HOUR = timedelta(hours=1)
 

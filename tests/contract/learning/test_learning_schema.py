@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
-from learning_database import SQL, T0, Database
+
+from tests.learning_database import SQL, T0, Database
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC).replace(microsecond=0)

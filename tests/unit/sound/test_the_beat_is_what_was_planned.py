@@ -72,6 +72,7 @@ def test_every_window_is_within_a_hundredth_of_a_hertz(programme, method, bed):
     assert len(found.windows) == 3
     assert found.method == method
     assert all(window.error_hz is not None for window in found.windows)
+    assert found.beat_error_most_hz is not None
     assert found.beat_error_most_hz < 0.01
 
 
@@ -113,6 +114,8 @@ def test_a_beat_is_found_without_a_plan(method):
 
 def test_swap_exchanges_left_and_right(programme):
     plain, swapped = (measure.measure(programme(20.0, swap=swap)).windows[0] for swap in (False, True))
+    assert plain.left_carrier_hz is not None
+    assert plain.right_carrier_hz is not None
     assert plain.left_carrier_hz < plain.right_carrier_hz
     assert swapped.left_carrier_hz == pytest.approx(plain.right_carrier_hz, abs=0.01)
     assert swapped.right_carrier_hz == pytest.approx(plain.left_carrier_hz, abs=0.01)
