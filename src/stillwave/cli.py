@@ -81,7 +81,8 @@ def _open(*, migrate: bool = True) -> Iterator[tuple[Settings, SqliteDatabase | 
                         f"The schema in PostgreSQL is {state}. Run: stillwave db "
                         f"{'init' if state == 'empty' else 'migrate'}"
                     )
-                migrations.upgrade(opened)
+                with _progress("Preparing the database"):
+                    migrations.upgrade(opened)
         yield settings, opened
     finally:
         opened.close()

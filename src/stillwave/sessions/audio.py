@@ -6,6 +6,7 @@ server which is just starting should not spend.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -106,7 +107,7 @@ class SoundFiles:
         self._database, self._keys = database, database.vault.keys
         self._making: dict[UUID, threading.Lock] = {}
         self._guard = threading.Lock()
-        self._work = ThreadPoolExecutor(max_workers=1, thread_name_prefix="measure")
+        self._work = ThreadPoolExecutor(max_workers=1, thread_name_prefix="measure", initializer=_step_back)
         self._closing = threading.Event()
 
     def flac(self, user_id: UUID, session: SessionRow, row: AudioRow) -> Path:
@@ -227,6 +228,12 @@ def measure_now(
             SQL.set_measured, user_id=user_id, id=row.id, start_time=moment(session_id),
             frequency_data=msgspec.json.encode(found).decode(),
         )  # fmt: skip
+
+
+def _step_back() -> None:
+    """On Linux this thread runs when nobody is listening; elsewhere it shares."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
 
 
 def sound_of(session: SessionRow) -> Programme:
