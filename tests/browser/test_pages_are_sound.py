@@ -132,11 +132,13 @@ FOCUSED = """() => {
   const drawn = el.matches(".pick input") ? el.nextElementSibling : el;
   const style = getComputedStyle(drawn), box = drawn.getBoundingClientRect();
   el.dataset.visited = "yes";
+  // The picker button of a date or time field has the focus inside the field; its ring is the browser's own.
+  const inner = !el.matches(":focus");
   const top = document.elementFromPoint(
     Math.min(Math.max(box.x + box.width / 2, 0), innerWidth - 1), Math.min(Math.max(box.y + box.height / 2, 0), innerHeight - 1));
   return {
     name: `${el.tagName} ${el.id} ${el.name ?? ""} ${(el.getAttribute("aria-label") ?? el.textContent).trim().slice(0, 30)}`,
-    outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    outlined: inner || style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
     inside: box.bottom > 0 && box.top < innerHeight && box.width > 0,
     covered: !(top && (el.contains(top) || top.contains(el) || drawn.contains(top))),
     covering: top ? `${top.tagName}.${top.className}` : "nothing",
