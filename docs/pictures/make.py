@@ -105,7 +105,7 @@ def photograph(browser: Browser, url: str, email: str, password: str) -> None:
     page.locator("#curves").evaluate("(heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 24)")
     snap(page, "profile")
     page.goto("/progress")
-    page.locator("#trend").evaluate("(heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 120)")
+    page.locator("#trend").evaluate("(heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 24)")
     snap(page, "progress")
     play(page)
     snap(page, "player")

@@ -163,7 +163,7 @@ def test_a_wrong_current_password_is_said_and_shown_nowhere(window: Window, list
     listening.get_by_label("Current password").fill("certainly not this one")
     listening.get_by_label("New password").fill("a whole new password here")
     submit(listening, "Change password")
-    expect(listening.locator("main")).to_contain_text(re.compile("password is not right|does not match|wrong", re.IGNORECASE))
+    expect(listening.locator("main")).to_contain_text("is not right")
     assert "a whole new password here" not in listening.content()
 
 
@@ -201,7 +201,7 @@ def test_epilepsy_is_refused_with_its_reason_and_background_sound_plays_without_
     listening.get_by_role("button", name="Play", exact=True).click()
     listening.wait_for_function("() => audio.currentTime > 7")  # past the fade in
     for ear in listening.evaluate(LISTEN):
-        assert -110 < ear["db"], ear
+        assert ear["db"] > -110, ear
 
 
 def test_a_lost_network_is_said_kindly_and_playing_goes_on_at_a_retry(window: Window, listening: Page) -> None:

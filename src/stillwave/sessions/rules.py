@@ -84,4 +84,5 @@ def title(kind: str | None, target_state: str | None) -> str:
     """What a session is called in lists."""
     state = STATES.get(target_state or "")
     name = state.label if state else "Session"
-    return {"morning": f"Morning · {name}", "evening": f"Evening · {name}"}.get(kind or "", name)
+    time = {"morning": "Morning", "evening": "Evening"}.get(kind or "", "")
+    return name if name.startswith(time) else f"{time} · {name}"
