@@ -86,7 +86,8 @@ def serving(settings: Settings, database: Any, clock: Callable[[], Any], *, limi
     kit = Kit(
         settings=settings, database=database, limits=RateLimits(factor=limit_factor), mail=Mailer(settings), clock=clock
     )
-    server = uvicorn.Server(uvicorn.Config(create_app(kit, warm=False), log_config=None, access_log=False))
+    app = create_app(kit, warm=False)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started and thread.is_alive():
