@@ -90,9 +90,9 @@ def problems(window: Window, page: Page, path: str) -> list[str]:
     assert answer.status == (404 if "no-such" in path else 200)
     found = source_problems(answer) + weight_problems(window, path)
     for size in (PHONE, DESK):
-        page.set_viewport_size(size)  # type: ignore[arg-type]  a dictionary will do
+        page.set_viewport_size({"width": size["width"], "height": size["height"]})
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             found += [f"{size['width']} px, {scheme}: {line}" for line in page.evaluate(AUDIT)]
         found += [f"{size['width']} px, axe: {line}" for line in axe_problems(page)]
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]

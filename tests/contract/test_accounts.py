@@ -134,7 +134,7 @@ def test_a_login_ends_when_idle_and_at_the_latest_after_thirty_days(served: Serv
 def test_tokens_that_are_none_open_nothing(served: Served) -> None:
     visitor = served.visitor()
     for token in ("x", "A" * 64, "A" * 100_000, "é", "....", "AAAA" * 16):
-        answer = visitor.get("/api/v1/me", headers={"Authorization": f"Bearer {token}".encode()})
+        answer = visitor.get("/api/v1/me", headers=[(b"Authorization", f"Bearer {token}".encode())])
         assert answer.status_code in (401, 400, 431), token[:10]
 
 
