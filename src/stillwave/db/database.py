@@ -501,7 +501,7 @@ def _make_folder(path: Path) -> None:
         path.chmod(0o700)
         probe = path / ".writable"
         probe.touch(mode=0o600)
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # a second start may have been quicker
     except OSError as error:
         raise CannotStart(
             f"The data folder {path} cannot be used: {error.strerror}. "
