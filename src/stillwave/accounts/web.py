@@ -16,7 +16,7 @@ from stillwave.accounts import actions
 from stillwave.accounts.actions import BACKGROUNDS
 from stillwave.accounts.rules import CONSENTS, Credentials, Email, Password, Preferences, SignUp, device_name
 from stillwave.accounts.store import Consent, Login
-from stillwave.errors import StillwaveError
+from stillwave.errors import BadInput, StillwaveError
 from stillwave.web import gate, pages
 from stillwave.web.intake import read_form
 from stillwave.web.kit import address_of, kit_of
@@ -136,7 +136,8 @@ def _recover(request: Ask, wish: Recovery) -> None:
     actions.recover(kit.database, wish.email, wish.code, wish.password, kit.clock())
 
 
-def _change_password(request: Ask, wish: PasswordChange) -> str:
+def password_changed(request: Ask, wish: PasswordChange) -> str:
+    """The password is new and so is the login; returns its token. The form for it is on the privacy page."""
     kit = kit_of(request)
     with gate.read(request) as (_tx, me):
         pass
@@ -199,7 +200,7 @@ def read_me(request: Ask) -> Person:
 @api_post("/api/v1/password", status_code=200, tags=["account"])
 def change_password(request: Ask, data: JSONBody[PasswordChange]) -> Opened:
     """Change the password: every login ends and a new one begins."""
-    token = _change_password(request, data)
+    token = password_changed(request, data)
     return Opened(token, kit_of(request).clock() + gate.ABSOLUTE)
 
 
@@ -339,7 +340,7 @@ def phone(request: Ask, data: Form) -> Response[Any]:
     try:
         with gate.write(request) as (tx, me):
             actions.add_phone(tx, me.user_id, read_form(data, _Phone).phone, kit_of(request).clock())
-    except StillwaveError as error:
+    except BadInput as error:
         return pages.form_again(request, "accounts/phone.html", data, error)
     return pages.see_other("/", notice="Thank you. Your phone number is stored.")
 
@@ -378,7 +379,7 @@ def set_preferences(request: Ask, data: Form) -> Response[Any]:
     try:
         with gate.write(request) as (tx, me):
             actions.set_preferences(tx, me.user_id, read_form(fields, Preferences))
-    except StillwaveError as error:
+    except BadInput as error:
         return pages.form_again(request, "accounts/preferences.html", data, error, **_preferences_page())
     return pages.see_other("/preferences", notice="Your preferences are stored.")
 
@@ -399,22 +400,9 @@ def revoke_other_logins(request: Ask) -> Response[Any]:
     return pages.see_other("/privacy", notice=f"{count} other devices are signed out.")
 
 
-@page_post("/password")
-def password(request: Ask, data: Form) -> Response[Any]:
-    """Change the password from the privacy page."""
-    try:
-        token = _change_password(request, read_form(data, PasswordChange))
-    except StillwaveError as error:
-        return pages.see_other("/privacy", notice=error.detail.replace("_", " "))
-    return pages.see_other(
-        "/privacy", notice="Your password is new; other devices are signed out.",
-        cookies=[gate.login_cookie(kit_of(request).settings, token)],
-    )  # fmt: skip
-
-
 HANDLERS = [
     create_account, create_login, list_logins, delete_login, delete_current_login, read_me, change_password,
     start_recovery, complete_recovery, read_preferences, replace_preferences, read_consents,
     sign_up_page, sign_up, sign_in_page, sign_in, sign_out, recover_page, recover, reset_page, reset,
-    phone_page, phone, preferences_page, set_preferences, revoke_login, revoke_other_logins, password,
+    phone_page, phone, preferences_page, set_preferences, revoke_login, revoke_other_logins,
 ]  # fmt: skip

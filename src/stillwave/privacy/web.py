@@ -9,6 +9,7 @@ from litestar import Request, Response
 from litestar.params import FromPath, JSONBody, URLEncodedBody
 
 from stillwave.accounts import actions as accounts
+from stillwave.accounts import web as accounts_web
 from stillwave.accounts.rules import CONSENTS, Password
 from stillwave.db.database import Tx
 from stillwave.errors import BadInput
@@ -99,6 +100,25 @@ def restrict(request: Ask, data: Form) -> Response[Any]:
     return pages.see_other("/privacy", notice="Processing is restricted." if on else "The restriction has ended.")
 
 
+@page_post("/password")
+def password(request: Ask, data: Form) -> Response[Any]:
+    """Change the password by form."""
+    try:
+        token = accounts_web.password_changed(request, read_form(data, accounts_web.PasswordChange))
+    except BadInput as error:
+        return _again(request, data, error)
+    return pages.see_other(
+        "/privacy", notice="Your password is new; other devices are signed out.",
+        cookies=[gate.login_cookie(kit_of(request).settings, token)],
+    )  # fmt: skip
+
+
+def _again(request: Ask, data: dict[str, Any], error: BadInput) -> Response[str]:
+    with gate.read(request) as (tx, me):
+        context = _context(request, tx, me)
+    return pages.form_again(request, "privacy/privacy.html", data, error, **context)
+
+
 @page_get("/privacy/export")
 def export(request: Ask) -> Response[bytes]:
     """Download everything."""
@@ -111,9 +131,7 @@ def erase(request: Ask, data: Form) -> Response[Any]:
     try:
         _erase(request, read_form(data, Erasure))
     except BadInput as error:
-        with gate.read(request) as (tx, me):
-            context = _context(request, tx, me)
-        return pages.form_again(request, "privacy/privacy.html", data, error, **context)
+        return _again(request, data, error)
     answer = pages.see_other(
         "/", notice="Everything about you is erased. Be well.",
         cookies=[gate.login_cookie(kit_of(request).settings, None)],
@@ -167,5 +185,5 @@ def erase_everything(request: Ask, data: JSONBody[Erasure]) -> None:
 
 
 HANDLERS = [
-    privacy_page, choose, restrict, export, erase, set_consent, set_restriction, read_export, erase_everything,
+    privacy_page, choose, restrict, password, export, erase, set_consent, set_restriction, read_export, erase_everything,
 ]  # fmt: skip
