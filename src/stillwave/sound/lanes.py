@@ -187,3 +187,17 @@ def pink(key: np.uint64, start: int, warm: int, out: Sound) -> None:
 def shaped(key: np.uint64, start: int, warm: int, coefficients: Exact, out: Sound) -> None:
     """Fill `out` (2, 4 k) with white noise through two biquads (b0 b1 b2 a1 a2)."""
     _shaped(key, start, warm, coefficients, out)
+
+
+@kernel("void(f4[:, ::1], i8, i8, f4[:, ::1], f4[:, ::1])")
+def resample(x: Sound, first: int, start: int, filters: Sound, out: Sound) -> None:
+    """Fill `out` (m, 2) with samples `start` on of `x` (n, 2; from index `first`) at 160/147 of its rate."""
+    taps = filters.shape[1]
+    for m in range(out.shape[0]):
+        place = (start + m) * 147
+        at, row = place // 160 - (taps // 2 - 1) - first, filters[place % 160]
+        left = right = np.float32(0.0)
+        for t in range(taps):
+            left += row[t] * x[at + t, 0]
+            right += row[t] * x[at + t, 1]
+        out[m, 0], out[m, 1] = left, right
