@@ -4,7 +4,7 @@ Opus knows no 44.1 kHz. Each sample at 48 kHz is a windowed sinc of 64 samples a
 function of the index as everything else; pass band to 19 kHz, images below -90 dB.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +21,7 @@ TAPS = 64
 BITRATES_KBPS = (64, 96, 128, 160)
 
 
-def opus(programme: Programme, kbps: int = 160, *, comment: dict[str, str] | None = None) -> Iterator[bytes]:
+def opus(programme: Programme, kbps: int = 160, *, tags: dict[str, str] | None = None) -> Iterator[bytes]:
     """Yield a whole Ogg Opus file in pieces, each made when asked for.
 
     Raises:
@@ -31,14 +31,18 @@ def opus(programme: Programme, kbps: int = 160, *, comment: dict[str, str] | Non
     if kbps not in BITRATES_KBPS:
         msg = f"kbps must be one of: {', '.join(map(str, BITRATES_KBPS))}"
         raise ValueError(msg)
-    return _pieces(programme, kbps, comment or {})
+    return _pieces(programme, kbps, tags or {})
 
 
 def write_opus(
-    programme: Programme, file: BinaryIO | str | Path, kbps: int = 160, *, comment: dict[str, str] | None = None
+    programme: Programme,
+    file: BinaryIO | str | Path,
+    progress: Callable[[int], None] | None = None,
+    *,
+    tags: dict[str, str] | None = None,
 ) -> None:
-    """Write the whole Ogg Opus file."""
-    pieces = opus(programme, kbps, comment=comment)
+    """Write the whole Ogg Opus file; `progress` hears the frames of 44.1 kHz done."""
+    pieces = _pieces(programme, BITRATES_KBPS[-1], tags or {}, progress)
     if isinstance(file, str | Path):
         with Path(file).open("wb") as out:
             out.writelines(pieces)
@@ -46,17 +50,23 @@ def write_opus(
         file.writelines(pieces)
 
 
-def _pieces(programme: Programme, kbps: int, comment: dict[str, str]) -> Iterator[bytes]:
+def _pieces(
+    programme: Programme, kbps: int, tags: dict[str, str], progress: Callable[[int], None] | None = None
+) -> Iterator[bytes]:
+    done = 0
     pipe = _Pipe()
     # libsndfile maps 0..1 to 256..6 kb/s a channel.
     level = 1.0 - (kbps / 2 - 6) / 250
     with soundfile.SoundFile(
         pipe, "w", OPUS_RATE_HZ, channels=2, format="OGG", subtype="OPUS", compression_level=level
     ) as coder:
-        for name, value in comment.items():
+        for name, value in tags.items():
             setattr(coder, name, value)
         for block in resampled(programme):
             coder.write(block)
+            done += len(block)
+            if progress is not None:
+                progress(done * SAMPLE_RATE_HZ // OPUS_RATE_HZ)
             if piece := pipe.taken():
                 yield piece
     yield pipe.taken()

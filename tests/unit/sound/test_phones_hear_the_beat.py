@@ -25,7 +25,7 @@ def held(programme):
 
 @pytest.mark.parametrize("kbps", [96, 160])
 def test_both_carriers_survive(held, kbps):
-    pieces = list(phone.opus(held, kbps, comment={"title": "Calm", "comment": "6 Hz", "software": "Stillwave"}))
+    pieces = list(phone.opus(held, kbps, tags={"title": "Calm", "comment": "6 Hz", "software": "Stillwave"}))
     assert len(pieces) > 10  # it streams
     whole = b"".join(pieces)
     sound, rate_hz = soundfile.read(io.BytesIO(whole))
