@@ -77,13 +77,13 @@ def test_the_flac_holds_the_samples_of_the_stream(alice: Visitor) -> None:
 
 
 def test_the_opus_for_phones_is_as_long_as_the_stream(alice: Visitor) -> None:
-    made = alice.post("/api/v1/sessions", {"target_state": "calm_focus", "minutes": 5}).json()
+    made = alice.session()
     answer = alice.get(made["opus_url"])
     assert answer.status_code == 200
     assert "content-length" not in answer.headers
     assert answer.headers["content-type"].startswith("audio/ogg")
     with soundfile.SoundFile(io.BytesIO(answer.content)) as file:
-        assert (file.samplerate, file.channels, file.frames) == (48_000, 2, 300 * 48_000)
+        assert (file.samplerate, file.channels, file.frames) == (48_000, 2, made["seconds"] * 48_000)
         assert file.software.startswith("Stillwave engine")
 
 
