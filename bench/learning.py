@@ -26,11 +26,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.profiles import curve, effects as vocabulary, rules
+from stillwave.profiles import curve, rules
+from stillwave.profiles import effects as vocabulary
 
 Floats = NDArray[np.float64]
 STEPS = 200  # of a state's window, to find what a person likes best there
@@ -552,6 +554,52 @@ def simulate(people: Iterable[Listener], names: Iterable[str], seed: int, slow_p
     return outcomes
 
 
+def _expected_times(factor: float) -> Callable[[curve.Response, float], tuple[float, float]]:
+    true = curve.expected
+
+    def expected(response: curve.Response, hz: float) -> tuple[float, float]:
+        mean, sd = true(response, hz)
+        return mean, factor * sd
+
+    return expected
+
+
+def _noise(factor: float) -> dict[str, Any]:
+    names = ("NOISE_BOTH", "NOISE_RATING", "NOISE_EFFECTIVENESS")
+    return {name: factor * getattr(curve, name) for name in names}
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "forgetting none": {"KEEP": 1.0, "KEEP_ROOT": 1.0},
+    "forgetting 0.97": {"KEEP": 0.97, "KEEP_ROOT": 0.97**0.5},
+    "surprise unbounded": {"SURPRISE": 9.0},
+    "surprise 0.3": {"SURPRISE": 0.3},
+    "noise halved": _noise(0.5),
+    "noise doubled": _noise(2.0),
+    "optimism 0": {"expected": _expected_times(0.0)},
+    "optimism 0.5": {"expected": _expected_times(0.5)},
+    "optimism 2": {"expected": _expected_times(2.0)},
+}
+
+
+def constants(crowds: Mapping[str, Iterable[Listener]], seed: int) -> list[str]:
+    """Markdown: what another constant would change in ours, mean regret over all sessions, paired."""
+    held = {title: list(crowd) for title, crowd in crowds.items()}
+    bests = {title: [best(person) for person in crowd] for title, crowd in held.items()}
+
+    def overall(title: str) -> Floats:
+        return run(held[title], bests[title], "ours", seed).regret.mean(axis=1)
+
+    mine = {title: overall(title) for title in held}
+    lines = [f"| instead | {' | '.join(held)} |", "|---" * (len(held) + 1) + "|"]
+    lines.append(f"| as it is | {' | '.join(f'{mine[title].mean():.4f}' for title in held)} |")
+    for label, changed in VARIANTS.items():
+        with mock.patch.multiple(curve, **changed):
+            gaps = [interval(overall(title) - mine[title]) for title in held]
+        lines.append(f"| {label} | {' | '.join(f'{gap:+.4f} ± {half:.4f}' for gap, half in gaps)} |")
+    return lines
+
+
 def _one_thread() -> AbstractContextManager[Any]:
     """Small matrices take four times as long on two threads as on one."""
     from threadpoolctl import threadpool_limits
@@ -570,6 +618,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--policy", action="append", choices=POLICIES, help=f"may be repeated; default {', '.join(DEFAULT)}")
     parser.add_argument("--population", type=Path, metavar="FILE.py", help="your own people instead of a scenario")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="regret over sessions of the last scenario")
+    parser.add_argument("--constants", action="store_true", help="what other constants would change in ours")
     options = parser.parse_args(arguments)
     if min(options.people, options.slow_people, options.sessions) < 1:
         parser.error("--people, --slow-people and --sessions must be at least 1")
@@ -588,6 +637,9 @@ def main(arguments: list[str]) -> None:
     else:
         names = options.scenario or ["main"]
         crowds = {name: virtual_people(count, sessions, seed, SCENARIOS[name]) for name in names}
+    if options.constants:
+        print("\n".join(constants(crowds, seed)))
+        return
     for title, crowd in crowds.items():
         begun = time.monotonic()
         outcomes = simulate(crowd, options.policy or DEFAULT, seed, options.slow_people)
