@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.sound import kernels, levels, nature, noise, tones
+from stillwave.sound import kernels, levels, nature, noise, tones, voice
 from stillwave.sound.noise import BLOCK_SAMPLES
 from stillwave.sound.programme import Programme
 
@@ -69,6 +69,7 @@ def _whole_block(programme: Programme, start: int) -> NDArray[np.float64]:
     beat = tones.render(programme, start, BLOCK_SAMPLES)
     bed = np.ascontiguousarray(nature.BEDS[programme.bed](programme, start, BLOCK_SAMPLES))
     out = np.empty((BLOCK_SAMPLES, 2))
+    voice.duck(programme, start, beat, bed)
     beat_gain, bed_gain = levels.gains(programme)
     kernels.master(
         beat,
@@ -81,6 +82,7 @@ def _whole_block(programme: Programme, start: int) -> NDArray[np.float64]:
         programme.fade_out_samples,
         out,
     )
+    voice.add(programme, start, out)
     return out
 
 
