@@ -27,7 +27,14 @@ from tests.cast import ALICE, BOB, NOW, Clock, settings_for
 from tests.served import Served, Visitor, serving
 
 _RUN_DIR = "STILLWAVE_TEST_RUN_DIR"  # shared by the workers of one run; outside pytest's own 0700 folder
-_TEMPLATE = "stillwave_template"
+_GIVEN = "STILLWAVE_TEST_POSTGRES_URL"
+
+
+def _template() -> str:
+    """The migrated database that tests copy; of this run alone, for a given server outlives it."""
+    return "stillwave_template_" + os.environ[_RUN_DIR][-8:].strip("-").replace("-", "_")
+
+
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,6 +60,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Nothing of this run is left: no server, no folder."""
     if hasattr(config, "workerinput") or _RUN_DIR not in os.environ:
         return
+    if _GIVEN in os.environ:
+        with psycopg.connect(os.environ[_GIVEN].format("postgres"), autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE IF EXISTS {_template()} WITH (FORCE)")
     run_dir = Path(os.environ.pop(_RUN_DIR))
     if (run_dir / "postgres" / "postmaster.pid").exists():
         _stop_server(run_dir / "postgres")
@@ -94,23 +104,27 @@ def run_dir() -> Path:
 def postgres_server_url(run_dir: Path) -> str:
     """The running PostgreSQL server, holding a migrated template database; `{}` stands for the database."""
     with _alone(run_dir):
-        url = _start_server(run_dir / "postgres")
+        # A server of one's own (any of 15-18; its role must be a superuser) instead of the packaged one.
+        given = os.environ.get(_GIVEN)
+        url = given or _start_server(run_dir / "postgres")
         with psycopg.connect(url.format("postgres"), autocommit=True) as admin:
-            known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_TEMPLATE]).fetchone()
+            known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_template()]).fetchone()
             if known is None:
-                for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                    admin.execute(f"ALTER SYSTEM SET {setting} = off")
-                admin.execute("SELECT pg_reload_conf()")
+                if given is None:
+                    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                        admin.execute(f"ALTER SYSTEM SET {setting} = off")
+                    admin.execute("SELECT pg_reload_conf()")
                 _make_postgres_template(admin, url, run_dir)
     return url
 
 
 def _make_postgres_template(admin: psycopg.Connection, url: str, run_dir: Path) -> None:
+    admin.execute("DROP DATABASE IF EXISTS making WITH (FORCE)")
     admin.execute("CREATE DATABASE making")
     database = open_database(settings_for(run_dir / "template-postgres", url.format("making")))
     migrate.upgrade(database)
     database.close()
-    admin.execute(f"ALTER DATABASE making RENAME TO {_TEMPLATE}")
+    admin.execute(f"ALTER DATABASE making RENAME TO {_template()}")
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +168,7 @@ def settings(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
         yield settings_for(tmp_path / "data")
         return
     server: str = request.getfixturevalue("postgres_server_url")
-    with _postgres_copy(server, _TEMPLATE) as url:
+    with _postgres_copy(server, _template()) as url:
         yield settings_for(tmp_path / "data", url)
 
 

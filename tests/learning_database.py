@@ -15,10 +15,9 @@ SQL = Path(__file__).parents[1] / "src" / "stillwave" / "db" / "sql"
 T0 = datetime(2026, 1, 5, 6, tzinfo=UTC)
 
 
-def scripts(engine: str, *, code_only: bool = False) -> list[str]:
-    folders = (
-        ("functions", "views", "triggers") if code_only else ("migrations", "functions", "views", "triggers")
-    )
+def scripts(engine: str) -> list[str]:
+    """The functions, views and triggers, in the order in which they are applied."""
+    folders = ("functions", "views", "triggers")
     return [path.read_text() for folder in folders for path in sorted((SQL / engine / folder).glob("*.sql"))]
 
 
@@ -47,7 +46,7 @@ class Database:
         return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
     def apply_code(self) -> None:
-        for script in scripts(self.engine, code_only=True):
+        for script in scripts(self.engine):
             if self.engine == "postgres":
                 self.connection.execute(script)
             else:

@@ -80,11 +80,14 @@ def serving(settings: Settings, database: Any, clock: Callable[[], Any], *, limi
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    settings = msgspec.structs.replace(settings, port=port, base_url=url)
+    if settings.is_local:
+        settings = msgspec.structs.replace(settings, base_url=url)
+    settings = msgspec.structs.replace(settings, port=port)
     kit = Kit(
         settings=settings, database=database, limits=RateLimits(factor=limit_factor), mail=Mailer(settings), clock=clock
     )
-    server = uvicorn.Server(uvicorn.Config(create_app(kit, warm=False), log_config=None, access_log=False))
+    app = create_app(kit, warm=False)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started and thread.is_alive():

@@ -43,7 +43,10 @@ def sign_up(database: Database, wish: SignUp, now: dt.datetime) -> str | None:
     email, phone = normal_email(wish.email), normal_phone(wish.phone)
     check_password(wish.password, (email, email.partition("@")[0], phone, "stillwave"))
     if not wish.consent_health_data:
-        raise ConsentNeeded("Please tick the box: Stillwave cannot work without storing how you feel.")
+        why = "Stillwave cannot work without storing how you feel"
+        raise ConsentNeeded(
+            f"Please tick the box: {why}.", errors=[{"field": "consent_health_data", "problem": f"needs your tick: {why}"}]
+        )
     password_hash = passwords.hashed(wish.password)
     try:
         with database.write() as tx:

@@ -16,7 +16,7 @@ from stillwave.errors import BadInput
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
 Phone = Annotated[str, msgspec.Meta(min_length=4, max_length=40)]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
-Purpose = Literal["health_data", "adaptation", "reminders"]
+Purpose = Literal["health_data", "adaptation"]
 Voice = Literal["male", "female", "neutral", "none"]
 Tier = Literal["free", "premium"]
 Role = Literal["listener", "operator"]
@@ -57,10 +57,6 @@ CONSENTS: Final[dict[str, ConsentText]] = {
         ConsentText(
             "adaptation", 1, "Learn from my ratings",
             "I agree that my ratings change how my next sessions are planned. I can switch this off at any time.",
-        ),
-        ConsentText(
-            "reminders", 1, "Remind me",
-            "I agree to get reminders at the times I choose.",
         ),
     )
 }  # fmt: skip

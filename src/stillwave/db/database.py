@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import aiosql
 import msgspec
@@ -122,8 +122,12 @@ class _Reading:
 class Database(Protocol):
     """An engine that is open."""
 
-    engine: str
     vault: Vault
+
+    @property
+    def engine(self) -> Literal["sqlite", "postgres"]:
+        """Which one it is; only `db/` may care."""
+        ...
 
     def read(self, acting: uuid.UUID | None = None) -> Any:  # noqa: ANN401
         """A context manager: a transaction that only reads."""
@@ -240,7 +244,7 @@ def _sqlite_unique(connection: sqlcipher.Connection, table: str, columns: list[s
 class SqliteDatabase:
     """The embedded default: one encrypted file, WAL, one writer at a time."""
 
-    engine = "sqlite"
+    engine: Literal["sqlite"] = "sqlite"
     connections = 8
 
     def __init__(self, path: Path, key: bytes, vault: Vault) -> None:
@@ -377,7 +381,7 @@ def _postgres_constraint(said: Any) -> str:  # noqa: ANN401
 class PostgresDatabase:
     """PostgreSQL 15-18 behind a pool that survives a restart of the server."""
 
-    engine = "postgres"
+    engine: Literal["postgres"] = "postgres"
 
     def __init__(self, url: str, vault: Vault) -> None:
         # psycopg costs half a second of start-up that the embedded engine need not pay.
@@ -497,7 +501,7 @@ def _make_folder(path: Path) -> None:
         path.chmod(0o700)
         probe = path / ".writable"
         probe.touch(mode=0o600)
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # a second start may have been quicker
     except OSError as error:
         raise CannotStart(
             f"The data folder {path} cannot be used: {error.strerror}. "

@@ -8,6 +8,8 @@ import uuid
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
+# Sorts after every id: where a listing that goes backwards begins.
+NEWEST = uuid.UUID(int=2**128 - 1)
 
 
 def uuid7(now: dt.datetime, chance: bytes | None = None) -> uuid.UUID:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from uuid import UUID
 
 from litestar import Request, Response
 
 from stillwave.accounts import actions as accounts
 from stillwave.db.database import Tx
+from stillwave.db.ids import NEWEST
 from stillwave.profiles import actions as profiles
 from stillwave.progress import actions
 from stillwave.sessions import actions as sessions
@@ -23,7 +23,6 @@ from stillwave.web.routes import page_get
 # A session that was left in the middle is offered again for this long.
 _CONTINUE_FOR = dt.timedelta(hours=12)
 _RATE_FOR = dt.timedelta(days=7)
-_NEWEST = UUID(int=2**128 - 1)
 _SHOWN = 5
 _TARGETS: dict[Kind, str] = {"morning": "morning_wake", "evening": "evening_wind_down", "custom": "calm_focus"}
 _FIRST = {"phone": "/phone", "consent": "/privacy", "screening": "/screening"}
@@ -46,7 +45,7 @@ def today_page(request: Request[Any, Any, Any]) -> Response[Any]:
 def today(tx: Tx, me: Me, now: dt.datetime) -> dict[str, Any]:
     """Everything the page shows."""
     here = accounts.zone(tx, me.user_id)
-    rows = sessions.page(tx, me.user_id, _NEWEST, _SHOWN + 1)
+    rows = sessions.page(tx, me.user_id, NEWEST, _SHOWN + 1)
     unrated = [row for row in rows if not row.feedbacks]
     left = next(
         (r for r in unrated if not r.end_time and r.position_s > 0 and now - r.start_time < _CONTINUE_FOR), None

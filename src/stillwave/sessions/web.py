@@ -17,6 +17,7 @@ from markupsafe import Markup
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.actions import BACKGROUNDS
 from stillwave.db.database import Tx
+from stillwave.db.ids import NEWEST
 from stillwave.errors import BadInput, Conflict, NothingLeft
 from stillwave.profiles.rules import STATES
 from stillwave.sessions import actions, audio, rules
@@ -32,7 +33,6 @@ Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
 _PAGE = 20
 _METHODS = {"binaural": "Binaural beats", "monaural": "Monaural beats", "isochronic": "Isochronic tones"}
-_NEWEST = UUID(int=2**128 - 1)
 
 
 class Session(msgspec.Struct, kw_only=True):
@@ -114,7 +114,7 @@ def list_sessions(
 ) -> SessionPage:
     """The person's sessions, newest first, a page at a time."""
     with gate.read(request) as (tx, me):
-        rows = actions.page(tx, me.user_id, before or _NEWEST, limit + 1)
+        rows = actions.page(tx, me.user_id, before or NEWEST, limit + 1)
     more = f"/api/v1/sessions?before={rows[limit - 1].id}&limit={limit}" if len(rows) > limit else None
     return SessionPage([_shown(row) for row in rows[:limit]], more)
 
@@ -281,7 +281,7 @@ def history_page(request: Ask, before: FromQuery[UUID | None] = None) -> Respons
     """Past sessions."""
     with gate.read(request) as (tx, me):
         zone = accounts.zone(tx, me.user_id)
-        rows = actions.page(tx, me.user_id, before or _NEWEST, _PAGE + 1)
+        rows = actions.page(tx, me.user_id, before or NEWEST, _PAGE + 1)
     now = kit_of(request).clock()
     return pages.page(
         request, "sessions/history.html", me=me,

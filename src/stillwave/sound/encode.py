@@ -96,18 +96,22 @@ class _Watched:
         self._error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        try:
-            if self._error is None:
-                self._file.write(data)
-        except OSError as error:
-            self._error = error
+        self._try(lambda: self._file.write(data))
         return len(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
+        # Seeking flushes what was written, so a full disk may show here as well.
+        return self._try(lambda: self._file.seek(offset, whence))
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._try(self._file.tell)
+
+    def _try(self, act: Callable[[], int]) -> int:
+        try:
+            return act() if self._error is None else 0
+        except OSError as error:
+            self._error = error
+            return 0
 
     def read(self, size: int = -1) -> bytes:
         return self._file.read(size)

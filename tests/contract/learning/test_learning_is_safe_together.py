@@ -6,19 +6,22 @@ from datetime import timedelta
 
 import msgspec
 import psycopg
+import pytest
 
 from stillwave.profiles import curve
 from tests.learning_database import T0, Database, distance
 
+only_postgres = pytest.mark.parametrize("engine", ["postgres"])
 
-def side_by_side(address: tuple[str, str], *work: Callable[[Database], None]) -> None:
+
+def side_by_side(address: str, *work: Callable[[Database], None]) -> None:
     """Runs each piece of work in a thread and a connection of its own; the first error is raised."""
     errors: list[BaseException] = []
     gate = threading.Barrier(len(work))
 
     def run(piece: Callable[[Database], None]) -> None:
         try:
-            with psycopg.connect(address[0], dbname=address[1], autocommit=True) as connection:
+            with psycopg.connect(address, autocommit=True) as connection:
                 gate.wait()
                 piece(Database(connection, "postgres"))
         except BaseException as error:  # noqa: BLE001 handed to the test
@@ -39,8 +42,9 @@ def assert_is_the_fold(database: Database, person: str, size: int) -> None:
     assert distance(msgspec.to_builtins(database.state(person)), msgspec.to_builtins(expected)) <= 1e-9
 
 
+@only_postgres
 def test_eight_writers_for_one_person_lose_nothing(
-    postgres: Database, postgres_name: tuple[str, str]
+    postgres: Database, postgres_url: str
 ) -> None:
     """The person has no profile yet, so that making it is raced for as well."""
     person = postgres.person()
@@ -55,12 +59,13 @@ def test_eight_writers_for_one_person_lose_nothing(
 
         return write
 
-    side_by_side(postgres_name, *(writer(number) for number in range(8)))
+    side_by_side(postgres_url, *(writer(number) for number in range(8)))
     assert_is_the_fold(postgres, person, 400)
 
 
+@only_postgres
 def test_commits_out_of_order_end_in_the_ordered_fold(
-    postgres: Database, postgres_name: tuple[str, str]
+    postgres: Database, postgres_url: str
 ) -> None:
     person = postgres.person()
     session = postgres.session(person, T0, target_frequency=10)
@@ -77,12 +82,13 @@ def test_commits_out_of_order_end_in_the_ordered_fold(
         database.feedback(person, session, T0 + timedelta(minutes=2), rating=5)
         database.feedback(person, session, T0, rating=3)
 
-    side_by_side(postgres_name, older, newer)
+    side_by_side(postgres_url, older, newer)
     assert_is_the_fold(postgres, person, 3)
 
 
+@only_postgres
 def test_rating_a_session_while_its_feedback_arrives_loses_neither(
-    postgres: Database, postgres_name: tuple[str, str]
+    postgres: Database, postgres_url: str
 ) -> None:
     for n in range(10):
         person = postgres.person()
@@ -94,5 +100,5 @@ def test_rating_a_session_while_its_feedback_arrives_loses_neither(
         def answer(database: Database, person: str = person, session: tuple[str, object] = session) -> None:
             database.feedback(person, session, T0 + timedelta(days=90), rating=1)  # type: ignore[arg-type]
 
-        side_by_side(postgres_name, rate, answer)
+        side_by_side(postgres_url, rate, answer)
         assert_is_the_fold(postgres, person, 1)

@@ -8,6 +8,8 @@ import pytest
 
 from tests.learning_database import SQL, T0, Database
 
+only_postgres = pytest.mark.parametrize("engine", ["postgres"])
+
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -92,6 +94,7 @@ def test_a_mass_deletion_refolds_a_person_once(database: Database) -> None:
     assert spent_s < 3
 
 
+@only_postgres
 def test_cleanup_keeps_premium_recent_and_restricted(postgres: Database) -> None:
     people = {
         "free": postgres.person(),
@@ -111,6 +114,7 @@ def test_cleanup_keeps_premium_recent_and_restricted(postgres: Database) -> None
     assert postgres.profile(people["premium"]) == kept["premium"]
 
 
+@only_postgres
 def test_partitions_are_made_by_utc_month_and_only_once(postgres: Database) -> None:
     postgres.run("SET TIME ZONE 'America/New_York'")
     wanted = (date(2031, 11, 15), date(2032, 1, 1))
@@ -129,6 +133,7 @@ def test_partitions_are_made_by_utc_month_and_only_once(postgres: Database) -> N
     assert len(postgres.history(person)) == 2
 
 
+@only_postgres
 def test_a_month_whose_rows_are_in_the_default_partition_is_refused(postgres: Database) -> None:
     postgres.session(postgres.person(), datetime(2040, 2, 3, tzinfo=UTC))
     with pytest.raises(

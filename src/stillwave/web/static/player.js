@@ -104,9 +104,7 @@ const start = async () => {
   }
 };
 const stop = () => { wanted = false; audio.pause(); };
-const broken = async () => {
-  root.classList.remove("is-playing");
-  say("");
+const broken = async (sure = true) => {
   // The element hides the reason; asking for one byte tells a lost network from a refusal.
   let status = 0, detail = "";
   try {
@@ -115,15 +113,22 @@ const broken = async () => {
     if (!probe.ok) detail = (await probe.json().catch(() => ({}))).detail ?? "";
     else await probe.body?.cancel();
   } catch { /* network */ }
+  if (!sure && status === 206) { waitFor(); return; } // only slow
+  root.classList.remove("is-playing");
+  say("");
   const retry = () => { load(); if (wanted) start(); };
   if (status === 401) complain("You have been signed out. Your place is kept on this device.", null, true);
   else if (status === 0) complain("The connection was lost. Your place is kept.", retry);
   else complain(detail || "The sound stopped coming. Your place is kept.", retry);
 };
+// A browser that lost the network inside a long sound waits without a word; so somebody has to ask.
+const PATIENCE_MS = 4_000;
+let patience = 0;
+const waitFor = () => { clearTimeout(patience); patience = setTimeout(() => { if (wanted && audio.readyState < 3 && trouble.hidden) broken(false); }, PATIENCE_MS); };
 audio.addEventListener("loadedmetadata", () => { if (Math.abs(audio.currentTime - place) > 0.5) audio.currentTime = place; tellSystem(); });
 audio.addEventListener("playing", () => { root.classList.add("is-playing"); play.setAttribute("aria-label", "Pause"); if (again || !trouble.hidden) calm(); say(""); breathe(); tellSystem(); });
 audio.addEventListener("pause", () => { root.classList.remove("is-playing"); play.setAttribute("aria-label", "Play"); if (!audio.ended && !audio.error) { say("Paused"); save(); } });
-audio.addEventListener("waiting", () => { if (wanted) say("Waiting for the sound…"); });
+audio.addEventListener("waiting", () => { if (wanted) { say("Waiting for the sound…"); waitFor(); } });
 audio.addEventListener("error", () => { if (audio.src) broken(); });
 audio.addEventListener("timeupdate", () => { if (audio.readyState > 1 && !audio.seeking) { place = audio.currentTime; show(); } });
 audio.addEventListener("ended", () => {

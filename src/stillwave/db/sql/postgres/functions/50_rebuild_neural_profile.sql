@@ -51,10 +51,14 @@ BEGIN
     SET base_frequency_response = state,
         optimal_transition_time = floor((state -> 'trans')::double precision + 0.5),
         sensitivity_level = floor((state -> 'sens')::double precision + 0.5),
-        delta_range = CASE WHEN touched = 'delta' OR touched IS NULL THEN learning_range(state, 'delta') ELSE delta_range END,
-        theta_range = CASE WHEN touched = 'theta' OR touched IS NULL THEN learning_range(state, 'theta') ELSE theta_range END,
-        alpha_range = CASE WHEN touched = 'alpha' OR touched IS NULL THEN learning_range(state, 'alpha') ELSE alpha_range END,
-        gamma_range = CASE WHEN touched = 'gamma' OR touched IS NULL THEN learning_range(state, 'gamma') ELSE gamma_range END,
+        delta_range = CASE WHEN coalesce(touched, 'delta') = 'delta' THEN learning_range(state, 'delta')
+            ELSE delta_range END,
+        theta_range = CASE WHEN coalesce(touched, 'theta') = 'theta' THEN learning_range(state, 'theta')
+            ELSE theta_range END,
+        alpha_range = CASE WHEN coalesce(touched, 'alpha') = 'alpha' THEN learning_range(state, 'alpha')
+            ELSE alpha_range END,
+        gamma_range = CASE WHEN coalesce(touched, 'gamma') = 'gamma' THEN learning_range(state, 'gamma')
+            ELSE gamma_range END,
         updated_at = coalesce(moment, created_at)
     WHERE user_id = person;
 END

@@ -1,0 +1,5 @@
+"""`python -m stillwave` is `stillwave`."""
+
+from stillwave.cli import main
+
+main()

@@ -1,0 +1,216 @@
+"""Every page with three months of history in it, on a phone and a desk, by day and by night."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, Response, expect
+
+from stillwave import demo
+from stillwave.accounts import actions as accounts
+from stillwave.db.database import open_database
+from tests.browser.conftest import DESK, PHONE, Window, sign_in, tap
+from tests.cast import BOB, NOW, Clock, Person, settings_for
+from tests.served import Served, Visitor, serving
+
+AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
+MOST_BYTES = 100 * 1024
+
+STRANGERS = ["/", "/sign-in", "/sign-up", "/recover", "/reset", "/no-such-page"]
+LISTENERS = [
+    "/", "/start", "/history", "/profile", "/progress", "/preferences", "/privacy", "/screening", "/operator",
+    "/sessions/RATED", "/sessions/RATED/rate", "/sessions/RATED/rate?unwell=1", "/no-such-page",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def engine() -> str:
+    """What a page looks like does not depend on the engine."""
+    return "sqlite"
+
+
+@pytest.fixture(scope="module")
+def served(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for the whole module."""
+    folder = tmp_path_factory.mktemp("lived-in") / "data"
+    shutil.copytree(sqlite_template, folder)
+    settings = settings_for(folder)
+    with serving(settings, open_database(settings), Clock(), limit_factor=100) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def listener(served: Served) -> Visitor:
+    """The demo account, as an operator, so that every link of the navigation is there."""
+    email, password = demo.fill(served.kit.database, NOW, lambda _done, _of: None)
+    with served.kit.database.write() as tx:
+        user_id = accounts.by_email(tx, email).id
+        tx.act_as(user_id)
+        accounts.set_role(tx, user_id, "operator", NOW)
+    visitor = served.visitor()
+    visitor.sign_in(Person("Demo", email, "", password))
+    return visitor
+
+
+@pytest.fixture(scope="module")
+def rated(listener: Visitor) -> str:
+    """The id of a session that was heard and rated."""
+    sessions = listener.get("/api/v1/sessions?limit=10").json()["items"]
+    return next(s["id"] for s in sessions if s["effectiveness"])
+
+
+@pytest.fixture
+def listening(window: Window, listener: Visitor) -> Page:
+    """A page of somebody who is signed in."""
+    sign_in(window, listener)
+    return window.context.new_page()
+
+
+@pytest.mark.parametrize("path", STRANGERS)
+def test_a_page_for_strangers_is_sound(path: str, window: Window, page: Page) -> None:
+    assert problems(window, page, path) == []
+
+
+@pytest.mark.parametrize("path", LISTENERS)
+def test_a_page_for_listeners_is_sound(path: str, window: Window, listening: Page, rated: str) -> None:
+    assert problems(window, listening, path.replace("RATED", rated)) == []
+
+
+def problems(window: Window, page: Page, path: str) -> list[str]:
+    """What is wrong with a page, in all four looks and with the keyboard."""
+    window.expect("status of 404")
+    answer = page.goto(path, wait_until="load")
+    assert answer is not None
+    assert answer.status == (404 if "no-such" in path else 200)
+    found = source_problems(answer) + weight_problems(window, path)
+    for size in (PHONE, DESK):
+        page.set_viewport_size({"width": size["width"], "height": size["height"]})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            found += [f"{size['width']} px, {scheme}: {line}" for line in page.evaluate(AUDIT)]
+        found += [f"{size['width']} px, axe: {line}" for line in axe_problems(page)]
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    return found + keyboard_problems(page)
+
+
+def source_problems(answer: Response) -> list[str]:
+    """Nothing inline, and a policy that would not allow it."""
+    policy = answer.headers["content-security-policy"]
+    html = answer.text()
+    found = [f"policy: {policy}"] if "unsafe" in policy or "default-src 'self'" not in policy else []
+    inline = re.findall(r"<style|<script(?![^>]*\ssrc=)[^>]*>|\sstyle=|\son[a-z]+=|javascript:", html)
+    return found + [f"inline: {piece}" for piece in inline]
+
+
+def weight_problems(window: Window, path: str) -> list[str]:
+    """What a first visit transfers, without the sound itself."""
+    parts = {
+        answer.url: answer.request.sizes()["responseBodySize"] + answer.request.sizes()["responseHeadersSize"]
+        for answer in window.answers
+        if "/audio.wav" not in answer.url
+    }
+    whole = sum(parts.values())
+    return [f"{path} weighs {whole} bytes: {parts}"] if whole > MOST_BYTES or not parts else []
+
+
+def axe_problems(page: Page) -> list[str]:
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
+    found = Axe().run(page, options=rules).response["violations"]
+    return [f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in found]
+
+
+# What has the focus: its name, whether it can be seen to have it, and whether something lies on top of it.
+FOCUSED = """() => {
+  const el = document.activeElement;
+  if (!el || el === document.body) return null;
+  const drawn = el.matches(".pick input") ? el.nextElementSibling : el;
+  const style = getComputedStyle(drawn), box = drawn.getBoundingClientRect();
+  el.dataset.visited = "yes";
+  // The picker button of a date or time field has the focus inside the field; its ring is the browser's own.
+  const inner = !el.matches(":focus");
+  const top = document.elementFromPoint(
+    Math.min(Math.max(box.x + box.width / 2, 0), innerWidth - 1), Math.min(Math.max(box.y + box.height / 2, 0), innerHeight - 1));
+  return {
+    name: `${el.tagName} ${el.id} ${el.name ?? ""} ${(el.getAttribute("aria-label") ?? el.textContent).trim().slice(0, 30)}`,
+    outlined: inner || style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    inside: box.bottom > 0 && box.top < innerHeight && box.width > 0,
+    covered: !(top && (el.contains(top) || top.contains(el) || drawn.contains(top))),
+    covering: top ? `${top.tagName}.${top.className}` : "nothing",
+  };
+}"""
+NOT_VISITED = """() => {
+  const groups = new Set([...document.querySelectorAll("input[type=radio][data-visited]")].map((el) => el.name));
+  return [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")]
+    .filter((el) => el.checkVisibility({ visibilityProperty: true }) && !el.disabled && !el.dataset.visited)
+    .filter((el) => !(el.type === "radio" && groups.has(el.name)))
+    .map((el) => `${el.tagName} ${el.id} ${el.textContent.trim().slice(0, 30)}`);
+}"""
+
+
+def keyboard_problems(page: Page) -> list[str]:
+    """Tab reaches everything, and one can always see where one is."""
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.evaluate("() => { document.activeElement?.blur(); scrollTo(0, 0); }")
+    found: list[str] = []
+    for _step in range(150):
+        page.keyboard.press("Tab")
+        now: dict[str, Any] | None = page.evaluate(FOCUSED)
+        if now is None:
+            break
+        if not now["outlined"]:
+            found.append(f"focus cannot be seen: {now['name']}")
+        if not now["inside"] or now["covered"]:
+            found.append(f"focus is out of sight: {now['name']} under {now['covering']}")
+    return found + [f"Tab never reaches: {name}" for name in page.evaluate(NOT_VISITED)]
+
+
+def test_everything_but_the_player_works_without_scripts(opened: Any) -> None:
+    window = opened(java_script_enabled=False)
+    page = window.context.new_page()
+    page.goto("/sign-up")
+    page.get_by_label("E-mail").fill(BOB.email)
+    page.get_by_label("Phone").fill(BOB.phone_number)
+    page.get_by_label("Password").fill(BOB.password)
+    page.get_by_label("I agree").check()
+    page.get_by_role("button", name="Create account").click()
+    page.get_by_label("E-mail").fill(BOB.email)
+    page.get_by_label("Password").fill(BOB.password)
+    page.get_by_role("button", name="Sign in").click()
+
+    tap(page, "age_group", "18_plus")
+    page.get_by_label("None of these apply to me").check()
+    page.get_by_label("I will not listen while driving").check()
+    page.get_by_role("button", name="Save my answers").click()
+
+    page.goto("/start")
+    tap(page, "target_state", "sleep")
+    page.get_by_label("How long?").fill("5")
+    page.get_by_role("button", name="Plan and play").click()
+    expect(page.locator("noscript audio[controls]")).to_have_attribute("src", re.compile(r"^/api/v1/sessions/.*/audio\.wav$"))
+    expect(page.locator("#play")).to_be_hidden()
+
+    page.get_by_role("link", name="Finish and rate").click()
+    tap(page, "rating", "5")
+    page.get_by_role("button", name="Save my rating").click()
+    expect(page.locator("section[aria-labelledby=changed] li")).to_have_count(1)
+
+    page.goto("/progress")
+    page.get_by_label("Sleep", exact=True).fill("7")
+    page.get_by_label("Notes").fill("Rain all night.")
+    page.get_by_role("button", name="Save the day").click()
+    expect(page.locator("section[aria-labelledby=entries]")).to_contain_text("Rain all night.")
+
+    page.goto("/privacy")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.get_by_role("button", name="Use my data again")).to_be_visible()
+    page.get_by_text("Erase everything").click()
+    page.get_by_role("textbox", name="Your password").fill(BOB.password)
+    page.get_by_label("to confirm").fill("erase")
+    page.get_by_role("button", name="Erase my account").click()
+    expect(page.get_by_role("link", name="Create an account")).to_be_visible()

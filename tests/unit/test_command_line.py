@@ -1,0 +1,192 @@
+"""The command line: what it prints, what it refuses, and the exit status that says which."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """`stillwave ...` in a folder and with a data folder of its own."""
+
+    def run(*words: str, limit_bytes: int | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+        def limits() -> None:
+            if limit_bytes is not None:  # as if the disk were full beyond this size
+                import signal
+
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+        settings = {"STILLWAVE_DATA_DIR": str(tmp_path / "data"), "NUMBA_CACHE_DIR": str(_NUMBA), **environ}
+        return subprocess.run(
+            [sys.executable, "-m", "stillwave", *words], check=False, capture_output=True, text=True, cwd=tmp_path,
+            env={**os.environ, **settings}, preexec_fn=limits, timeout=180,
+        )  # fmt: skip
+
+    return run
+
+
+_NUMBA = Path(__file__).parents[2] / ".pytest_cache" / "numba"
+
+
+def user(run: Run, *words: str) -> subprocess.CompletedProcess[str]:
+    return run("user", *words, STILLWAVE_NEW_PASSWORD="violet harbour seventeen kites")
+
+
+def test_it_says_its_version_and_what_it_can_do(run: Run) -> None:
+    version = run("version")
+    assert (version.returncode, version.stdout) == (0, "0.1.0\n")
+    assert run("--version").stdout == version.stdout
+    told = run("--help").stdout
+    assert all(word in told for word in ("serve", "demo", "render", "doctor", "db", "user", "retention"))
+    assert run("dance").returncode == 2
+
+
+def test_accounts_are_made_listed_and_switched_off(run: Run) -> None:
+    assert user(run, "create", "alice@example.org", "+41446681800", "--premium").returncode == 0
+    taken = user(run, "create", "ALICE@example.org", "+14155552671")
+    assert (taken.returncode, "account already" in taken.stderr) == (1, True)
+    bad = user(run, "create", "alice", "+41446681800")
+    assert (bad.returncode, "email" in bad.stderr) == (1, True)
+    listed = run("user", "list").stdout
+    assert "alice@example.org" in listed
+    assert "premium" in listed
+    assert run("user", "disable", "alice@example.org").returncode == 0
+    assert "disabled" in run("user", "list").stdout
+    assert run("user", "recover", "alice@example.org").returncode == 1  # switched off
+    assert run("user", "enable", "alice@example.org").returncode == 0
+    recovered = run("user", "recover", "alice@example.org")
+    assert "/reset#code=" in recovered.stdout
+    assert run("user", "disable", "nobody@example.org").returncode == 1
+    assert run("user", "tier", "alice@example.org", "gold").returncode == 1
+
+
+def test_the_doctor_finds_a_new_installation_well(run: Run) -> None:
+    assert run("doctor").returncode == 1  # no schema yet
+    assert "0002" in run("db", "init").stdout
+    assert run("db", "migrate").returncode == 0
+    well = run("doctor")
+    assert (well.returncode, "!!" in well.stdout) == (0, False)
+
+
+# --- render -------------------------------------------------------------------------------------
+
+
+def probed(file: Path) -> dict[str, object]:
+    said = subprocess.run(
+        ["ffprobe", "-v", "error", "-show_streams", "-of", "json", str(file)], check=True, capture_output=True, text=True
+    ).stdout
+    stream: dict[str, object] = json.loads(said)["streams"][0]
+    return stream
+
+
+def test_a_session_is_rendered_to_a_file_that_others_read(run: Run, tmp_path: Path) -> None:
+    made = run("render", "--from", "alert_focus", "--to", "calm_focus", "--minutes", "1", "--background", "pink_noise", "--seed", "5", "out.flac")
+    assert made.returncode == 0, made.stderr
+    flac = probed(tmp_path / "out.flac")
+    assert (flac["sample_rate"], flac["channels"], flac["bits_per_raw_sample"]) == ("44100", 2, "24")
+    sox = subprocess.run(["sox", "--i", str(tmp_path / "out.flac")], check=True, capture_output=True, text=True).stdout
+    assert "24-bit" in sox
+    assert "2646000 samples" in sox
+    first = (tmp_path / "out.flac").read_bytes()
+    assert run("render", "--to", "calm_focus", "out.flac").returncode == 1  # it exists
+    again = run("render", "--from", "alert_focus", "--to", "calm_focus", "--minutes", "1", "--background", "pink_noise", "--seed", "5", "--force", "out.flac")
+    assert again.returncode == 0
+    assert (tmp_path / "out.flac").read_bytes() == first
+    assert not (tmp_path / "data").exists()  # it needs no account and no database
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("--to", "joy", "out.flac"), 1, "target_state"),
+        (("--from", "joy", "out.flac"), 1, "initial_state"),
+        (("--background", "silence", "out.flac"), 1, "background"),
+        (("out.mp3",), 1, ".flac"),
+        (("nowhere/out.flac",), 1, "folder"),
+        (("--minutes", "0", "out.flac"), 2, "--minutes"),
+        (("--minutes", "nan", "out.flac"), 2, "--minutes"),
+        (("--volume", "71", "out.flac"), 2, "--volume"),
+    ],
+)
+def test_a_wrong_render_is_refused_with_what_to_change(run: Run, tmp_path: Path, words: tuple[str, ...], status: int, said: str) -> None:
+    refused = run("render", *words)
+    assert refused.returncode == status
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.flac", "out.wav"])
+def test_a_full_disk_leaves_no_half_file(run: Run, tmp_path: Path, name: str) -> None:
+    full = run("render", "--minutes", "1", "--background", "pink_noise", name, limit_bytes=1_000_000)
+    assert full.returncode == 73, full.stderr
+    assert "Traceback" not in full.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written_is_named(run: Run) -> None:
+    refused = run("render", "--minutes", "1", "--background", "pink_noise", "/proc/out.flac")
+    assert refused.returncode in (1, 73)
+    assert "Traceback" not in refused.stderr
+
+
+# --- keys and starting --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(run: Run, tmp_path: Path) -> Path:
+    assert run("db", "init").returncode == 0
+    return tmp_path / "data"
+
+
+def unchanged(data: Path, before: dict[str, bytes]) -> bool:
+    return {path.name: path.read_bytes() for path in data.iterdir() if path.is_file() and path.name != "root.key"} == before
+
+
+@pytest.mark.parametrize("harm", ["lost", "wrong", "rubbish", "open to others"])
+def test_without_its_root_key_nothing_starts_and_nothing_is_touched(run: Run, installed: Path, harm: str) -> None:
+    key = installed / "root.key"
+    before = {path.name: path.read_bytes() for path in installed.iterdir() if path != key}
+    if harm == "lost":
+        key.unlink()
+    elif harm == "wrong":
+        key.write_text("ab" * 32)
+    elif harm == "rubbish":
+        key.write_text("hello")
+    else:
+        key.chmod(0o644)
+    for words in (("serve", "--port", "0"), ("user", "list"), ("db", "migrate"), ("doctor",)):
+        refused = run(*words)
+        assert refused.returncode == 78, words
+        assert "root key" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert unchanged(installed, before)
+    assert key.exists() is (harm != "lost")
+
+
+def test_a_port_that_is_taken_is_named(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = run("serve", "--port", str(taken.getsockname()[1]))
+    assert refused.returncode == 78
+    assert "--port" in refused.stderr
+
+
+def test_a_setting_that_cannot_be_used_is_named(run: Run) -> None:
+    refused = run("serve", STILLWAVE_PORT="eighty")
+    assert (refused.returncode, "STILLWAVE_PORT" in refused.stderr) == (78, True)
+    refused = run("doctor", STILLWAVE_DATABASE_URL="mysql://x")
+    assert (refused.returncode, "postgresql://" in refused.stderr) == (78, True)
+    refused = run("doctor", STILLWAVE_DATABASE_URL="postgresql://127.0.0.1:9/x")
+    assert (refused.returncode, "out of reach" in refused.stderr) == (78, True)
