@@ -24,6 +24,7 @@ import tomllib
 from collections import Counter
 from importlib.metadata import version
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -57,24 +58,26 @@ SOUNDS = {
 }  # fmt: skip
 
 
+GOLD = json.loads((files("misaki") / "data" / "us_gold.json").read_text())
+
+
 def phonemes(sentence):
-    gold = json.loads((files("misaki") / "data" / "us_gold.json").read_text())
     out = ""
     for token in re.findall(r"[A-Za-z']+|[.,]", sentence):
         if token in ".,":
             out += token
             continue
-        found = SOUNDS.get(token.lower()) or gold[token.lower()]
+        found = SOUNDS.get(token.lower()) or GOLD[token.lower()]
         out += " " + (found["DEFAULT"] if isinstance(found, dict) else found)
     return out.strip()
 
 
 class Speaker:
-    """Kokoro-82M, one thread, one voice."""
+    """Kokoro-82M in one voice."""
 
     def __init__(self, blend):
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = 2
         core._session = onnxruntime.InferenceSession(str(core.model_path()), sess_options=options)
         core._vocab = json.loads((core._data / "vocab.json").read_text())["vocab"]
         with (core._data / "voices_ja.npz").open("rb") as file:
@@ -112,7 +115,7 @@ def language_model(pairs):
     for text in TEXTS.values():
         for sentence in re.findall(r"[^.]+", text):
             row = ["<s>", *words_of(sentence), "</s>"]
-            counts.update(zip(row, row[1:], strict=False) if len(row) > 2 else ())
+            counts.update(pairwise(row) if len(row) > 2 else ())
     firsts = Counter()
     for (first, _), count in counts.items():
         firsts[first] += count
