@@ -8,6 +8,8 @@ For development only; Stillwave neither needs nor installs any of this. In a vir
     /tmp/voice/bin/python tools/render_voice.py            # all voices; about 7 minutes of CPU
     /tmp/voice/bin/python tools/render_voice.py female     # one voice, and the index of all
 
+Files that are there are kept, so it may be stopped and started again; remove a file to have it made anew.
+
 A cue is accepted at the first speed at which pocketsphinx hears every word (word error rate 0) with a language
 model of the cues: any word may follow any other, with half of the weight on pairs that occur. How many words
 it got wrong without the pairs, and with its general English model, is written down as well. Exit status 1: some cue was not accepted, and not written.
@@ -77,7 +79,7 @@ class Speaker:
 
     def __init__(self, blend):
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 2
+        options.intra_op_num_threads = 1
         core._session = onnxruntime.InferenceSession(str(core.model_path()), sess_options=options)
         core._vocab = json.loads((core._data / "vocab.json").read_text())["vocab"]
         with (core._data / "voices_ja.npz").open("rb") as file:
@@ -157,12 +159,13 @@ def true_peak(cue):
     return float(np.abs(resample_poly(cue / 32768, 4, 1)).max())
 
 
-def render(voice, decoders):
-    """The facts of every cue that was accepted."""
-    speaker, facts, folder = Speaker(BLENDS[voice]), {}, VOICES / voice
+def render(voice, facts, decoders):
+    """Yield the facts of all cues so far, each time one more is accepted; files that are there are kept."""
+    speaker, folder = Speaker(BLENDS[voice]), VOICES / voice
+    facts = {name: facts[name] for name in TEXTS if name in facts and (folder / f"{name}.flac").exists()}
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in TEXTS.items():
-        for speed in SPEEDS:
+        for speed in SPEEDS if name not in facts else ():
             cue = speaker.say(text, speed)
             said = {kind: heard(decoders[kind], cue) for kind in ("pairs", "words")}
             wrong = {kind: errors(text, words) for kind, words in said.items()}
@@ -176,8 +179,8 @@ def render(voice, decoders):
                     "errors_general": wrong["general"],
                     "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
                 }  # fmt: skip
+                yield {name: facts[name] for name in TEXTS if name in facts}
                 break
-    return facts
 
 
 def provenance(index):
@@ -209,10 +212,10 @@ def main():
         "general": Decoder(samprate=16_000, loglevel="FATAL"),
     }
     for voice in sys.argv[1:] or BLENDS:
-        index[voice] = render(voice, decoders)
-        index = {voice: index[voice] for voice in BLENDS if voice in index}
-        path.write_text(json.dumps(index, indent=1) + "\n")
-        provenance(index)
+        for facts in render(voice, index.get(voice, {}), decoders):
+            index = {name: facts if name == voice else index[name] for name in BLENDS if name in {*index, voice}}
+            path.write_text(json.dumps(index, indent=1) + "\n")
+    provenance(index)
     missing = [f"{voice}/{name}" for voice in index for name in TEXTS if name not in index[voice]]
     print("not accepted:", *missing or ["none"])
     sys.exit(bool(missing))

@@ -60,13 +60,16 @@ def _cues(voice: str, kind: Kind, target_state: str, sound: Programme, ramp_s: f
     def lasts_s(name: str) -> float:
         return cues.samples(voice, name) / SAMPLE_RATE_HZ
 
+    def fitting(name: str) -> str:
+        return name + variant if name + variant in cues.names(voice) else name
+
     def say(name: str) -> None:
         nonlocal at_s
         said.append(Cue(round(at_s, 2), name, voice))
         at_s += lasts_s(name) + _QUIET_S
 
-    say("welcome" + variant)
-    say("settle" + variant)
+    say(fitting("welcome"))
+    say(fitting("settle"))
     paced_s = lasts_s("breath") + 1 + _BREATHS * (_IN_S + _OUT_S) + lasts_s("breath_free")
     if sound.seconds >= _BREATH_FROM_S and at_s + paced_s <= ramp_s:
         said.append(Cue(round(at_s, 2), "breath", voice))
@@ -79,9 +82,9 @@ def _cues(voice: str, kind: Kind, target_state: str, sound: Programme, ramp_s: f
         return tuple(said)
     if sound.seconds >= _MIDWAY_FROM_S:
         at_s = sound.seconds / 2
-        say("midway" + variant)
-    at_s = sound.seconds - _CLOSING_BEFORE_END_S - lasts_s("closing" + variant)
-    say("closing" + variant)
+        say(fitting("midway"))
+    at_s = sound.seconds - _CLOSING_BEFORE_END_S - lasts_s(fitting("closing"))
+    say(fitting("closing"))
     return tuple(said)
 
 

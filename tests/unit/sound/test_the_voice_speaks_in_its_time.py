@@ -34,7 +34,7 @@ def plan(minutes=20, speaker="female", beat=True, **fields):
 
 @pytest.fixture(scope="module")
 def spoken(programme):
-    said = (Cue(9.0, "welcome", "female"), Cue(16.0, "settle_focus", "male"), Cue(30.0, "midway", "neutral"))
+    said = (Cue(9.0, "welcome", "female"), Cue(16.0, "settle", "male"), Cue(30.0, "midway", "neutral"))
     return programme(40.0, cues=said)
 
 
