@@ -40,7 +40,7 @@ BED_PEAK = {
 PEAK_MOST = 0.75
 
 # Loudness of every cue of the voice, in both ears, and the highest magnitude of any, between samples too.
-CUE_LUFS, CUE_PEAK = -26.0, 0.4
+CUE_LUFS, CUE_PEAK = -26.0, 0.42
 # Beat and bed give way to the voice by 6 dB.
 DUCKED = 0.5
 
