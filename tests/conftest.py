@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -170,6 +170,23 @@ def settings(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
     server: str = request.getfixturevalue("postgres_server_url")
     with _postgres_copy(server, _template()) as url:
         yield settings_for(tmp_path / "data", url)
+
+
+@pytest.fixture(scope="module")
+def settings_on(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, postgres_server_url: str
+) -> Iterator[Callable[[str], Settings]]:
+    """For a module that holds both engines side by side: settings for a clean database on the named one."""
+    with contextlib.ExitStack() as stack:
+
+        def make(engine: str) -> Settings:
+            data = tmp_path_factory.mktemp(engine) / "data"
+            if engine == "sqlite":
+                shutil.copytree(sqlite_template, data)
+                return settings_for(data)
+            return settings_for(data, stack.enter_context(_postgres_copy(postgres_server_url, _template())))
+
+        yield make
 
 
 @contextlib.contextmanager

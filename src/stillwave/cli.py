@@ -164,7 +164,7 @@ def demo(
 
 @app.command()
 def render(
-    file: Annotated[Path, typer.Argument(help="Where to write: .flac or .wav")],
+    file: Annotated[Path, typer.Argument(help="Where to write: .flac, .opus or .wav")],
     initial: Annotated[str, typer.Option("--from", help="The state you are in.")] = "unsure",
     target: Annotated[str, typer.Option("--to", help="The state you would like.")] = "calm_focus",
     minutes: Annotated[int, typer.Option(min=1, max=240)] = 20,
@@ -177,8 +177,8 @@ def render(
     """Render a session to a file, without an account."""
     from stillwave.sessions import actions, audio
 
-    if file.suffix.lower() not in (".flac", ".wav"):
-        raise errors.BadInput("FILE", "must end in .flac or .wav", [".flac", ".wav"])
+    if file.suffix.lower() not in (".flac", ".opus", ".wav"):
+        raise errors.BadInput("FILE", "must end in .flac, .opus or .wav", [".flac", ".opus", ".wav"])
     if file.exists() and not force:
         raise errors.Conflict(f"{file} exists already. Choose another name, or add --force.")
     programme, reason = actions.unlearned(
@@ -186,7 +186,7 @@ def render(
         seed=secrets.randbelow(2**53) if seed is None else seed,
     )  # fmt: skip
     with _progress("Rendering", total=programme.total_samples) as step:
-        audio.write_file(programme, file, step)
+        audio.write_file(programme, file, step, told=audio.tags("Session", reason))
     _say(f"[bold]{file}[/]  {file.stat().st_size / 1e6:.1f} MB\n[dim]{reason}[/]")
 
 

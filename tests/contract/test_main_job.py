@@ -76,6 +76,17 @@ def test_the_flac_holds_the_samples_of_the_stream(alice: Visitor) -> None:
     assert again.content == answer.content[1000:200001]
 
 
+def test_the_opus_for_phones_is_as_long_as_the_stream(alice: Visitor) -> None:
+    made = alice.session()
+    answer = alice.get(made["opus_url"])
+    assert answer.status_code == 200
+    assert "content-length" not in answer.headers
+    assert answer.headers["content-type"].startswith("audio/ogg")
+    with soundfile.SoundFile(io.BytesIO(answer.content)) as file:
+        assert (file.samplerate, file.channels, file.frames) == (48_000, 2, made["seconds"] * 48_000)
+        assert file.software.startswith("Stillwave engine")
+
+
 def list_of_states() -> list[str]:
     from stillwave.profiles.rules import STATES
 

@@ -17,6 +17,7 @@ from stillwave.accounts.rules import (
     SignUp,
     Tier,
     check_password,
+    check_preferences,
     code_hash,
     normal_email,
     normal_phone,
@@ -301,6 +302,7 @@ def known_background(name: str) -> str:
 
 def set_preferences(tx: Tx, user_id: UUID, wish: Preferences) -> Preferences:
     """The preferences are stored. Raises BadInput naming what is allowed."""
+    check_preferences(wish)
     if wish.background_sound_type not in BACKGROUNDS:
         raise BadInput("background_sound_type", "is not a background we have", list(BACKGROUNDS))
     if wish.time_zone not in available_timezones():

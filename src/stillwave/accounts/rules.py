@@ -89,6 +89,14 @@ class Preferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     time_zone: Annotated[str, msgspec.Meta(max_length=64)] = "UTC"
 
 
+def check_preferences(wish: Preferences) -> None:
+    """Raises BadInput for a routine time that is more than a time of the day: the zone is `time_zone` alone."""
+    for field in ("morning_routine_time", "evening_routine_time"):
+        time: dt.time | None = getattr(wish, field)
+        if time is not None and (time.tzinfo is not None or time.microsecond):
+            raise BadInput(field, "must be a time without zone and fractions", "a time like 07:30:00")
+
+
 def normal_email(text: str) -> str:
     """The one written form of an e-mail address (NFC, lower case). Raises BadInput."""
     try:

@@ -25,7 +25,7 @@ from stillwave.accounts.rules import (
     device_name,
 )
 from stillwave.accounts.store import Consent, Login
-from stillwave.errors import StillwaveError
+from stillwave.errors import BadInput, StillwaveError
 from stillwave.web import gate, pages
 from stillwave.web.intake import read_form
 from stillwave.web.kit import address_of, kit_of
@@ -349,7 +349,7 @@ def phone(request: Ask, data: Form) -> Response[Any]:
     try:
         with gate.write(request) as (tx, me):
             actions.add_phone(tx, me.user_id, read_form(data, _Phone).phone, kit_of(request).clock())
-    except StillwaveError as error:
+    except BadInput as error:
         return pages.form_again(request, "accounts/phone.html", data, error)
     return pages.see_other("/", notice="Thank you. Your phone number is stored.")
 
@@ -388,7 +388,7 @@ def set_preferences(request: Ask, data: Form) -> Response[Any]:
     try:
         with gate.write(request) as (tx, me):
             actions.set_preferences(tx, me.user_id, read_form(fields, Preferences))
-    except StillwaveError as error:
+    except BadInput as error:
         return pages.form_again(request, "accounts/preferences.html", data, error, **_preferences_page())
     return pages.see_other("/preferences", notice="Your preferences are stored.")
 

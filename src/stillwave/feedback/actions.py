@@ -24,12 +24,12 @@ def give(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -> 
     """
     me.must_consent()
     told = rules.coded(answer)
-    if moment(session_id) > now:
-        raise Conflict("This session has not begun yet. Please check the clock of the server.")
     if store.of_session(tx, me.user_id, session_id) is not None:
         raise Conflict("This session has been rated already. You can change that rating instead.")
-    if not store.rate_session(tx, me.user_id, session_id, answer, told, now):
+    if not store.rate_session(tx, me.user_id, session_id, answer, told, max(now, moment(session_id))):
         raise NotFound("There is no such session.")
+    if moment(session_id) > now:
+        raise Conflict("This session has not begun yet. Please check the clock of the server.")
     if store.of_session(tx, me.user_id, session_id) is not None:  # somebody was first while we waited
         raise Conflict("This session has been rated already. You can change that rating instead.")
     feedback_id = uuid7(now)

@@ -12,7 +12,7 @@ from stillwave.accounts import actions as accounts
 from stillwave.accounts.rules import CONSENTS, SHORTEST_PASSWORD, Password
 from stillwave.accounts.web import PasswordChange, with_new_password
 from stillwave.db.database import Tx
-from stillwave.errors import BadInput, TooMany
+from stillwave.errors import BadInput, StillwaveError, TooMany
 from stillwave.privacy import actions
 from stillwave.web import gate, pages
 from stillwave.web.gate import Me
@@ -100,15 +100,19 @@ def restrict(request: Ask, data: Form) -> Response[Any]:
     return pages.see_other("/privacy", notice="Processing is restricted." if on else "The restriction has ended.")
 
 
+def _again(request: Ask, data: dict[str, Any], error: StillwaveError, *, erasing: bool = False) -> Response[str]:
+    with gate.read(request) as (tx, me):
+        context = _context(request, tx, me)
+    return pages.form_again(request, "privacy/privacy.html", data, error, erasing=erasing, **context)
+
+
 @page_post("/password")
 def password(request: Ask, data: Form) -> Response[Any]:
     """Change the password by form; other devices are signed out."""
     try:
         token = with_new_password(request, read_form(data, PasswordChange))
     except (BadInput, TooMany) as error:
-        with gate.read(request) as (tx, me):
-            context = _context(request, tx, me)
-        return pages.form_again(request, "privacy/privacy.html", data, error, **context)
+        return _again(request, data, error)
     return pages.see_other(
         "/privacy", notice="Your password is new; other devices are signed out.",
         cookies=[gate.login_cookie(kit_of(request).settings, token)],
@@ -127,9 +131,7 @@ def erase(request: Ask, data: Form) -> Response[Any]:
     try:
         _erase(request, read_form(data, Erasure))
     except (BadInput, TooMany) as error:
-        with gate.read(request) as (tx, me):
-            context = _context(request, tx, me)
-        return pages.form_again(request, "privacy/privacy.html", data, error, erasing=True, **context)
+        return _again(request, data, error, erasing=True)
     answer = pages.see_other(
         "/", notice="Everything about you is erased. Be well.",
         cookies=[gate.login_cookie(kit_of(request).settings, None)],

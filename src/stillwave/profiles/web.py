@@ -167,7 +167,8 @@ def screen(request: Ask, data: Form) -> Response[Any]:
         with gate.write(request) as (tx, me):
             actions.screen(tx, me, answers, kit_of(request).clock())
     except BadInput as error:
-        return pages.form_again(request, "profiles/screening.html", data, error, **_screening_page(()))
+        names = {"conditions": "condition"}
+        return pages.form_again(request, "profiles/screening.html", data, error, names=names, **_screening_page(()))
     return pages.see_other("/", notice="Thank you. Your answers are stored and act at once.")
 
 

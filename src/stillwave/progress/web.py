@@ -51,13 +51,13 @@ def keep_day(request: Ask, data: JSONBody[Day]) -> Response[bytes]:
 @api_get("/api/v1/progress", tags=["progress"])
 def read_days(
     request: Ask,
-    first: Annotated[dt.date | None, QueryParameter(name="from", required=False)] = None,
-    last: Annotated[dt.date | None, QueryParameter(name="to", required=False)] = None,
+    from_: Annotated[dt.date | None, QueryParameter(name="from", required=False)] = None,
+    to: Annotated[dt.date | None, QueryParameter(name="to", required=False)] = None,
 ) -> DayPage:
     """The days from `from` to `to` (at most 1,000 days; by default the last 90)."""
-    last = last or kit_of(request).clock().date()
+    last = to or kit_of(request).clock().date()
     try:
-        first = first or last - dt.timedelta(days=_SHOWN_DAYS)
+        first = from_ or last - dt.timedelta(days=_SHOWN_DAYS)
     except OverflowError:
         raise BadInput("to", "is too early", "a date from 2000-01-01") from None
     if not 0 <= (last - first).days <= _MOST_DAYS:

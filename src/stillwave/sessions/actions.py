@@ -34,7 +34,8 @@ def start(tx: Tx, me: Me, wish: Wish, now: dt.datetime, seed: int) -> SessionRow
     plan = profiles.plan(
         tx, me.user_id, now,
         initial_state=wish.initial_state, target_state=wish.target_state,
-        minutes=wish.minutes or liked.preferred_duration, background=wish.background or liked.background_sound_type,
+        minutes=liked.preferred_duration if wish.minutes is None else wish.minutes,
+        background=liked.background_sound_type if wish.background is None else wish.background,
         voice=liked.voice_preference, headphones=wish.headphones, confirmed=wish.confirm,
         background_only=wish.background_only,
     )  # fmt: skip

@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -26,10 +27,10 @@ from stillwave.db.ids import moment
 from stillwave.db.seal import SealedWriter, read_sealed, sealed_size
 from stillwave.errors import BadInput, NotFound, StorageFull
 from stillwave.log import log, where
-from stillwave.sessions import store
+from stillwave.sessions import rules, store
 from stillwave.sessions.store import SQL, AudioRow, SessionRow, Unlink
 from stillwave.settings import Settings
-from stillwave.sound.programme import Programme
+from stillwave.sound.programme import ENGINE_VERSION, Programme
 
 _PIECE_BYTES = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
@@ -99,6 +100,18 @@ def wav(programme: Programme, first: int, end: int) -> Iterator[bytes]:
     yield from encode.wav_range(programme, first, end)
 
 
+def opus(programme: Programme, tags: dict[str, str]) -> Iterator[bytes]:
+    """The whole sound as Ogg Opus, coded as it is taken."""
+    from stillwave.sound import phone
+
+    yield from phone.opus(programme, tags=tags)
+
+
+def tags(title: str, reason: str) -> dict[str, str]:
+    """What a file says of itself."""
+    return {"title": title, "comment": reason, "software": f"Stillwave engine {ENGINE_VERSION}"}
+
+
 class SoundFiles:
     """The folder of sealed FLAC files: made when asked for, the least recently used go when it is full."""
 
@@ -146,7 +159,9 @@ class SoundFiles:
             # libsndfile goes back to finish the header, which a sealed stream cannot: the plain file has
             # no name and vanishes with its handle.
             with tempfile.TemporaryFile(dir=self._folder) as plain:
-                encode.write_flac(programme, plain)
+                plan = session.planned()
+                title = rules.title(session.session_type, session.target_state)
+                encode.write_flac(programme, plain, tags=tags(title, plan.reason if plan else ""))
                 plain.seek(0)
                 with SealedWriter(part.open("wb"), self._keys.key(user_id), row.file_path) as sealed:
                     while piece := plain.read(_PIECE_BYTES):
@@ -256,12 +271,15 @@ def disk_trouble(error: OSError) -> StorageFull:
     return StorageFull("The sound folder cannot be written, so the file was not made. Check its rights.")
 
 
-def write_file(programme: Programme, path: Path, progress: Callable[[int], None] | None = None) -> None:
-    """The sound is in the file, as FLAC or WAV by its ending. On an error no part of it stays behind."""
-    from stillwave.sound import encode
+def write_file(
+    programme: Programme, path: Path, progress: Callable[[int], None] | None = None, *, told: dict[str, str] | None = None
+) -> None:
+    """The sound is in the file, as FLAC, Opus or WAV by its ending. On an error no part of it stays behind."""
+    from stillwave.sound import encode, phone
 
     part = path.with_name(f".{path.name}.part")
-    write = encode.write_wav if path.suffix.lower() == ".wav" else encode.write_flac
+    tagged = partial(phone.write_opus if path.suffix.lower() == ".opus" else encode.write_flac, tags=told)
+    write = encode.write_wav if path.suffix.lower() == ".wav" else tagged
     try:
         with part.open("wb") as file:
             write(programme, file, progress)

@@ -56,6 +56,7 @@ class Session(msgspec.Struct, kw_only=True):
     warnings: tuple[str, ...]
     audio_url: str | None
     flac_url: str | None
+    opus_url: str | None
 
 
 class SessionPage(msgspec.Struct):
@@ -83,6 +84,7 @@ def _shown(row: SessionRow) -> Session:
         method=sound.method if sound else None, background=sound.bed if sound else None,
         reason=plan.reason if plan else None, warnings=plan.warnings if plan else (),
         audio_url=f"{url}.wav" if sound else None, flac_url=f"{url}.flac" if sound else None,
+        opus_url=f"{url}.opus" if sound else None,
     )  # fmt: skip
 
 
@@ -173,6 +175,17 @@ def stream_wav(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
         audio.wav(programme, *(span or (0, size))), size=size, span=span, kind="audio/wav", tag=tag,
         name="inline",
     )  # fmt: skip
+
+
+@api_get("/api/v1/sessions/{session_id:uuid}/audio.opus", tags=["sessions"], media_type="audio/ogg")
+def stream_opus(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
+    """The sound as Ogg Opus at 160 kb/s for phones, coded as it is sent: no length is known beforehand, no ranges."""
+    with gate.read(request) as (tx, me):
+        session = actions.one(tx, me.user_id, session_id)
+    programme, shown = audio.sound_of(session), _shown(session)
+    told = audio.tags(rules.title(session.session_type, session.target_state), shown.reason or "")
+    headers = {"Accept-Ranges": "none", "Cache-Control": "private, no-store", "Content-Disposition": "inline"}
+    return Stream(audio.opus(programme, told), headers=headers, media_type="audio/ogg")
 
 
 @api_get("/api/v1/sessions/{session_id:uuid}/audio.flac", tags=["sessions"], media_type="audio/flac")
@@ -291,6 +304,6 @@ def history_page(request: Ask, before: FromQuery[UUID | None] = None) -> Respons
 
 
 HANDLERS = [
-    start_session, list_sessions, read_session, follow_session, read_measured, stream_wav, download_flac,
+    start_session, list_sessions, read_session, follow_session, read_measured, stream_wav, stream_opus, download_flac,
     start_page, start, player_page, history_page,
 ]  # fmt: skip

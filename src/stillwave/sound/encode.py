@@ -65,8 +65,16 @@ def write_wav(programme: Programme, file: BinaryIO | str | Path, progress: Progr
                 progress(stop)
 
 
-def write_flac(programme: Programme, file: BinaryIO | str | Path, progress: Progress | None = None) -> None:
+def write_flac(
+    programme: Programme,
+    file: BinaryIO | str | Path,
+    progress: Progress | None = None,
+    *,
+    tags: dict[str, str] | None = None,
+) -> None:
     """Write a 24-bit FLAC that decodes to exactly `render.pcm24`; `file` must be able to seek.
+
+    `tags` may hold title, comment and software.
 
     Raises:
         OSError: the file refused a write; what is there is not a whole FLAC.
@@ -77,6 +85,8 @@ def write_flac(programme: Programme, file: BinaryIO | str | Path, progress: Prog
             with soundfile.SoundFile(
                 watched, "w", SAMPLE_RATE_HZ, channels=2, format="FLAC", subtype="PCM_24"
             ) as flac:
+                for name, value in (tags or {}).items():
+                    setattr(flac, name, value)
                 for start, stop in render.edges(0, programme.total_samples):
                     # Left-justified 32-bit integers pass through libsndfile unchanged; floats take its slow
                     # path.

@@ -5,7 +5,9 @@ function it calls. Sines are polynomials and noise is integer hashing: plain IEE
 multiplications without reassociation give the same bits in a vector register and in a scalar one, wherever a
 loop starts.
 
-Arrays of sound are (2, n) float64, left then right, 1.0 = full scale, unless said otherwise.
+Arrays of sound are (2, n) float32, left then right, 1.0 = full scale, unless said otherwise. Their 24 bits of
+precision follow the level: at -30 dBFS the error lies 60 dB under the last bit of a 24-bit file. Phase and
+time are float64.
 """
 
 from collections.abc import Callable
@@ -16,20 +18,25 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Sound = NDArray[np.float64]
+Sound = NDArray[np.float32]
+Exact = NDArray[np.float64]
 Words = NDArray[np.uint32]
 Integers = NDArray[np.int32]
 
-U8 = np.uint64
+U8, U4, F4 = np.uint64, np.uint32, np.float32
 GOLDEN = U8(0x9E3779B97F4A7C15)
 MIX_1 = U8(0xBF58476D1CE4E5B9)
 MIX_2 = U8(0x94D049BB133111EB)
 S30, S27, S31, S32, S16, S48 = U8(30), U8(27), U8(31), U8(32), U8(16), U8(48)
 LOW_32, LOW_16 = U8(0xFFFFFFFF), U8(0xFFFF)
 TWO_PI = 6.283185307179586
+EAR = U4(0x55555555)  # what the right ear's key differs by
+WHITE_SCALE = F4(1.7320508075688772 / 2147483648.0)  # uniform noise of unit RMS
 
 
-def _kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
+def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that compiles for one signature, or loads what was compiled before."""
+
     def compiled(function: Callable[..., Any]) -> Any:
         try:
             return numba.njit(signature, cache=True, nogil=True)(function)
@@ -49,17 +56,30 @@ def _mix(key: np.uint64, index: np.int64 | int) -> np.uint64:
 
 
 @numba.extending.register_jitable
+def _hash(index: np.uint32, low: np.uint32, high: np.uint32) -> np.uint32:
+    """Return 32 well mixed bits of (key, index), the key in halves: a multiply-xorshift by counter.
+
+    Constants by C. Wellons' search (hash-prospector). The second half of the key enters between the two rounds,
+    so that keys give unlike sequences and not the same one shifted. `lanes.py` holds the same in vectors.
+    """
+    z = U4(index) ^ low
+    z = U4((z ^ (z >> U4(16))) * U4(0x21F0AAAD)) ^ high
+    z = U4((z ^ (z >> U4(15))) * U4(0x735A2D97))
+    return U4(z ^ (z >> U4(15)))
+
+
+@numba.extending.register_jitable
 def _sine(turns: float) -> Any:
-    """Return sin(2 pi turns) to 2e-11: an odd polynomial over a quarter turn, without a branch."""
+    """Return sin(2 pi turns) to 2e-7: the phase in double precision, then a polynomial over a quarter turn."""
     y = turns - 0.25
-    x = 0.25 - abs(y - np.floor(y + 0.5))
+    x = F4(0.25) - abs(F4(y - np.floor(y + 0.5)))
     s = x * x
-    p = -14.33685592857937
-    p = p * s + 41.99996082423219
-    p = p * s - 76.70366601515963
-    p = p * s + 81.60520938152543
-    p = p * s - 41.34170192921972
-    p = p * s + 6.2831853064857786
+    p = F4(-14.33685592857937)
+    p = p * s + F4(41.99996082423219)
+    p = p * s - F4(76.70366601515963)
+    p = p * s + F4(81.60520938152543)
+    p = p * s - F4(41.34170192921972)
+    p = p * s + F4(6.2831853064857786)
     return p * x
 
 
@@ -69,104 +89,85 @@ def _quartic(c: tuple[float, ...], u: float) -> Any:
 
 
 @numba.extending.register_jitable
-def _carrier(row: Sound) -> tuple[float, ...]:
+def _carrier(row: Exact) -> tuple[float, ...]:
     return row[3], row[4], row[5], row[6], row[7]
 
 
 @numba.extending.register_jitable
-def _beat(row: Sound) -> tuple[float, ...]:
+def _beat(row: Exact) -> tuple[float, ...]:
     return row[8], row[9], row[10], row[11], row[12]
 
 
-@_kernel("void(u8, i8, f8[:, ::1])")
+@numba.extending.register_jitable
+def _apart(c: tuple[float, ...], b: tuple[float, ...], beats: float) -> Any:
+    return c[0] + beats * b[0], c[1] + beats * b[1], c[2] + beats * b[2], c[3] + beats * b[3], c[4] + beats * b[4]
+
+
+@numba.extending.register_jitable
+def _pulse(beat: float) -> Any:
+    """Return a pulse that is open for half of each cycle, with edges of 15 % of a cycle (smoothstep)."""
+    x = abs(F4(beat - np.floor(beat) - 0.5))
+    e = min(max((F4(0.325) - x) * F4(1 / 0.15), F4(0.0)), F4(1.0))
+    return e * e * (F4(3.0) - F4(2.0) * e)
+
+
+@kernel("void(u8, i8, f4[:, ::1])")
 def white(key: np.uint64, start: np.int64, out: Sound) -> None:
     """Fill `out` with uniform white noise of unit RMS, left and right independent."""
-    scale = 1.7320508075688772 / 2147483648.0
-    for i in range(out.shape[1]):
-        bits = _mix(key, start + i)
-        out[0, i] = (np.float64(np.int64(bits & LOW_32)) - 2147483647.5) * scale
-        out[1, i] = (np.float64(np.int64(bits >> S32)) - 2147483647.5) * scale
+    low, high = U4(key & LOW_32), U4(key >> S32)
+    for ear in range(2):
+        side = out[ear]
+        for i in range(side.shape[0]):
+            side[i] = F4(np.int32(_hash(U4(start + i), low, high))) * WHITE_SCALE
+        low ^= EAR
 
 
-@_kernel("void(f8[:, ::1])")
-def pink(x: Sound) -> None:
-    """Turn white into pink noise in place: six one-pole filters in parallel (Paul Kellet 1999, +-0.05 dB)."""
-    left, right = x[0], x[1]
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = 0.0
-    b0 = b1 = b2 = b3 = b4 = b5 = b6 = 0.0
-    for i in range(x.shape[1]):  # both ears in one loop: their chains of additions overlap
-        v, w = left[i], right[i]
-        a0, b0 = 0.99886 * a0 + v * 0.0555179, 0.99886 * b0 + w * 0.0555179
-        a1, b1 = 0.99332 * a1 + v * 0.0750759, 0.99332 * b1 + w * 0.0750759
-        a2, b2 = 0.96900 * a2 + v * 0.1538520, 0.96900 * b2 + w * 0.1538520
-        a3, b3 = 0.86650 * a3 + v * 0.3104856, 0.86650 * b3 + w * 0.3104856
-        a4, b4 = 0.55000 * a4 + v * 0.5329522, 0.55000 * b4 + w * 0.5329522
-        a5, b5 = -0.7616 * a5 - v * 0.0168980, -0.7616 * b5 - w * 0.0168980
-        left[i] = ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + v * 0.5362))
-        right[i] = ((b0 + b1) + (b2 + b3)) + ((b4 + b5) + (b6 + w * 0.5362))
-        a6, b6 = v * 0.115926, w * 0.115926
-
-
-@_kernel("void(f8[:, ::1], f8[:, ::1], f8, i8, i8, f8[:, ::1])")
-def layer(x: Sound, level: Sound, gain: float, skip: int, hop: int, out: Sound) -> None:
-    """Add `x` from frame `skip` on to `out`; `level` (2, m + 1), every `hop` samples, is joined by lines."""
+@kernel("void(f4[:, ::1], f8[:, ::1], f8, i8, f4[:, ::1])")
+def layer(x: Sound, level: Exact, gain: float, hop: int, out: Sound) -> None:
+    """Add `x` to `out`; `level` (2, m + 1), every `hop` samples, is joined by lines."""
     for ear in range(2):
         for m in range(level.shape[1] - 1):
-            g0, g1 = gain * level[ear, m], gain * (level[ear, m + 1] - level[ear, m]) / hop
-            source, side = x[ear, skip + m * hop : skip + (m + 1) * hop], out[ear, m * hop : (m + 1) * hop]
+            g0, g1 = F4(gain * level[ear, m]), F4(gain * (level[ear, m + 1] - level[ear, m]) / hop)
+            source, side = x[ear, m * hop : (m + 1) * hop], out[ear, m * hop : (m + 1) * hop]
             for i in range(side.shape[0]):
-                side[i] += (g0 + g1 * i) * source[i]
+                side[i] += (g0 + g1 * F4(np.int32(i))) * source[i]
 
 
-@_kernel("void(f8[:, ::1], f8[:, ::1], f8[:, :, ::1])")
-def two_sections(x: Sound, coefficients: Sound, state: Sound) -> None:
-    """Filter `x` in place through two biquads (b0 b1 b2 a1 a2); `state` (2, 2, 2) carries on."""
-    b0, b1, b2, a1, a2 = coefficients[0]
-    d0, d1, d2, c1, c2 = coefficients[1]
-    for ear in range(2):
-        side = x[ear]
-        p, q, r, s = state[ear, 0, 0], state[ear, 0, 1], state[ear, 1, 0], state[ear, 1, 1]
-        for i in range(side.shape[0]):  # both sections in one pass: the second works while the first waits
-            v = side[i]
-            y = b0 * v + p
-            p = b1 * v + q - a1 * y
-            q = b2 * v - a2 * y
-            z = d0 * y + r
-            r = d1 * y + s - c1 * z
-            s = d2 * y - c2 * z
-            side[i] = z
-        state[ear, 0, 0], state[ear, 0, 1], state[ear, 1, 0], state[ear, 1, 1] = p, q, r, s
-
-
-@_kernel("void(f8[:, ::1], i8, i8, f8[:, ::1])")
-def tones(path: Sound, start: np.int64, method: int, out: Sound) -> None:
+@kernel("void(f8[:, ::1], i8, i8, b1, f4[:, ::1])")
+def tones(path: Exact, start: np.int64, method: int, swap: bool, out: Sound) -> None:  # noqa: FBT001
     """Fill `out` with the beat of a path (see `tones.path`): 1 binaural, 2 monaural, 3 isochronic; peak 1."""
+    one, other = (out[1], out[0]) if swap else (out[0], out[1])
     stop = start + out.shape[1]
     for row in path:
         first, last = max(np.int64(row[0]), start), min(np.int64(row[1]), stop)
         if first >= last:
             continue
-        c, b, origin, step = _carrier(row), _beat(row), first - row[0], row[2]
-        left, right = out[0, first - start : last - start], out[1, first - start : last - start]
+        c, b, origin, step = _carrier(row), _beat(row), np.float64(first - row[0]), row[2]
+        left, right = one[first - start : last - start], other[first - start : last - start]
+        if method == 3:
+            for i in range(left.shape[0]):
+                u = (np.float64(np.int32(i)) + origin) * step
+                left[i] = right[i] = _pulse(_quartic(b, u)) * _sine(_quartic(c, u))
+            continue
+        # The two tones as polynomials of their own; straight movement needs only three of five coefficients.
+        low, high = _apart(c, b, -0.5), _apart(c, b, 0.5)
+        straight = c[3] == 0.0 and c[4] == 0.0 and b[3] == 0.0 and b[4] == 0.0
         for i in range(left.shape[0]):
-            u = (i + origin) * step
-            carrier, beat = _quartic(c, u), _quartic(b, u)
-            if method == 3:
-                # A pulse that is open for half of each cycle; edges of 15 % of a cycle, smoothstep.
-                x = abs(beat - np.floor(beat) - 0.5)
-                e = min(max((0.325 - x) / 0.15, 0.0), 1.0)
-                left[i] = right[i] = e * e * (3.0 - 2.0 * e) * _sine(carrier)
+            u = (np.float64(np.int32(i)) + origin) * step
+            if straight:
+                x = _sine(low[0] + u * (low[1] + u * low[2]))
+                y = _sine(high[0] + u * (high[1] + u * high[2]))
             else:
-                low, high = _sine(carrier - 0.5 * beat), _sine(carrier + 0.5 * beat)
-                if method == 1:
-                    left[i], right[i] = low, high
-                else:
-                    left[i] = right[i] = 0.5 * (low + high)
+                x, y = _sine(_quartic(low, u)), _sine(_quartic(high, u))
+            if method == 1:
+                left[i], right[i] = x, y
+            else:
+                left[i] = right[i] = F4(0.5) * (x + y)
 
 
-@_kernel("void(f8[:, ::1], i8, f8[:, ::1], f8[:, ::1], f8[:, :, ::1], i8, f8[:, ::1])")
+@kernel("void(f8[:, ::1], i8, f8[:, ::1], f8[:, ::1], f8[:, :, ::1], i8, f4[:, ::1])")
 def pad(
-    path: Sound, start: np.int64, voices: Sound, level: Sound, drift: Sound, hop: int, out: Sound
+    path: Exact, start: np.int64, voices: Exact, level: Exact, drift: Exact, hop: int, out: Sound
 ) -> None:
     """Add a chord that follows the carrier of a path.
 
@@ -180,7 +181,7 @@ def pad(
         for v in range(voices.shape[0]):
             ratio, w1, w2, w3 = voices[v]
             # Chebyshev: cos(2t) = 1 - 2 s^2 and sin(3t) = s (3 - 4 s^2) cost no second sine.
-            k0, k1, k2, k3 = w2, w1 + 3.0 * w3, -2.0 * w2, -4.0 * w3
+            k0, k1, k2, k3 = F4(w2), F4(w1 + 3.0 * w3), F4(-2.0 * w2), F4(-4.0 * w3)
             at = first - start
             while at < last - start:
                 m = at // hop
@@ -192,14 +193,16 @@ def pad(
                         d1 = (drift[v, ear, m + 1] - drift[v, ear, m]) / hop
                         d0 = drift[v, ear, m] + d1 * (at - m * hop)
                         side = out[ear, at:until]
+                        e0, e1, here = F4(g0), F4(g1), np.float64(at + origin)
                         for i in range(side.shape[0]):
-                            s = _sine(ratio * _quartic(carrier, (i + (at + origin)) * step) + (d0 + d1 * i))
-                            side[i] += (g0 + g1 * i) * (k0 + s * (k1 + s * (k2 + s * k3)))
+                            n = np.float64(np.int32(i))
+                            s = _sine(ratio * _quartic(carrier, (n + here) * step) + (d0 + d1 * n))
+                            side[i] += (e0 + e1 * F4(np.int32(i))) * (k0 + s * (k1 + s * (k2 + s * k3)))
                 at = until
 
 
-@_kernel("void(u8, i8, i8, f8[::1], f8[:, ::1])")
-def drops(key: np.uint64, start: np.int64, cell: int, shape: Sound, out: Sound) -> None:
+@kernel("void(u8, i8, i8, f8[::1], f4[:, ::1])")
+def drops(key: np.uint64, start: np.int64, cell: int, shape: Exact, out: Sound) -> None:
     """Add short ringing drops, at most one in each cell of `cell` samples, each a function of its own hash.
 
     Shape: chance, jitter 0-1, lowest and highest Hz, shortest and longest decay s, attack s, rise (octaves
@@ -244,50 +247,76 @@ def drops(key: np.uint64, start: np.int64, cell: int, shape: Sound, out: Sound) 
                 out[1, n] += right * value
 
 
-@_kernel("void(f8[:, ::1], f8[:, ::1], f8, f8, i8, i8, i8, i8, f8[:, ::1])")
-def master(
-    beat: Sound,
-    bed: Sound,
-    beat_gain: float,
-    bed_gain: float,
-    start: np.int64,
-    total: int,
-    fade_in: int,
-    fade_out: int,
-    out: Sound,
-) -> None:
-    """Mix beat and bed into `out` (n, 2) with raised-cosine fades, to below -200 dBFS at both ends."""
-    for i in range(out.shape[0]):
+@numba.extending.register_jitable
+def _swell(u: float) -> Any:
+    """Return sin^2 over a quarter turn: without the cancellation of (1 - cos) / 2 near 0."""
+    s = _sine(0.25 * u)
+    return s * s
+
+
+@numba.extending.register_jitable
+def _rounded(x: float, drawn: np.uint32) -> Any:
+    # Whole steps apart from their fraction, or the dither would lose its last bits in loud samples.
+    whole = np.floor(x)
+    two = np.int32(drawn & U4(0xFFFF)) + np.int32(drawn >> U4(16))
+    part = np.int32((x - whole) * F4(65536.0)) + two - np.int32(32768)
+    return np.int32(np.int32(whole) + (np.int32(part) >> np.int32(16)))
+
+
+@kernel("f4(f4[:, ::1], f4[:, ::1], f8, f8, f4[:, ::1])")
+def mix(beat: Sound, bed: Sound, beat_gain: float, bed_gain: float, out: Sound) -> np.float32:
+    """Mix beat and bed into `out`, which may be either; return the highest magnitude."""
+    g, h, most = F4(beat_gain), F4(bed_gain), F4(0.0)
+    for ear in range(2):
+        a, b, side = beat[ear], bed[ear], out[ear]
+        for i in range(side.shape[0]):
+            x = g * a[i] + h * b[i]
+            side[i] = x
+            most = max(most, abs(x))
+    return most
+
+
+@kernel("void(f4[:, ::1], i8, i8, i8, i8)")
+def fade(x: Sound, start: np.int64, total: int, fade_in: int, fade_out: int) -> None:
+    """Fade in place with raised cosines, to below -200 dBFS at both ends; silence outside of the whole."""
+    for i in range(x.shape[1]):
         n = start + i
-        g = 1.0
+        g = F4(1.0)
         if n < 0 or n >= total:
-            g = 0.0
+            g = F4(0.0)
         elif n < fade_in:
-            g = 0.5 - 0.5 * _sine(0.5 * n / fade_in + 0.25)
+            g = _swell(n / fade_in)
         elif total - 1 - n < fade_out:
-            g = 0.5 - 0.5 * _sine(0.5 * (total - 1 - n) / fade_out + 0.25)
-        for c in range(2):
-            x = g * (beat_gain * beat[c, i] + bed_gain * bed[c, i])
-            # A ceiling without memory above -1.9 dBFS; gains are chosen so that it stays out of use.
-            a = abs(x)
-            if a > 0.8:
-                a = (a - 0.8) / 0.08
-                x = (0.8 + 0.08 * a / (1.0 + a)) * (1.0 if x > 0.0 else -1.0)
-            out[i, c] = x
+            g = _swell((total - 1 - n) / fade_out)
+        x[0, i] *= g
+        x[1, i] *= g
 
 
-@_kernel("void(f8[:, ::1], u8, i8, i4[:, ::1])")
-def quantise(x: Sound, key: np.uint64, start: np.int64, out: Integers) -> None:
-    """Round (n, 2) sound to 24 bits with triangular dither of +-1 step, drawn by absolute sample index."""
-    for i in range(x.shape[0]):
-        bits = _mix(key, start + i)
-        a = np.int64(bits & LOW_16) + np.int64((bits >> S16) & LOW_16)
-        b = np.int64((bits >> S32) & LOW_16) + np.int64(bits >> S48)
-        out[i, 0] = np.int32(np.floor(x[i, 0] * 8388608.0 + (np.float64(a) - 65535.0) / 65536.0 + 0.5))
-        out[i, 1] = np.int32(np.floor(x[i, 1] * 8388608.0 + (np.float64(b) - 65535.0) / 65536.0 + 0.5))
+@kernel("void(f4[:, ::1])")
+def ceiling(x: Sound) -> None:
+    """Bend what exceeds -1.9 dBFS in place, without memory; gains are chosen so that it stays out of use."""
+    for ear in range(2):
+        side = x[ear]
+        for i in range(side.shape[0]):
+            a = (abs(side[i]) - F4(0.8)) * F4(12.5)
+            if a > F4(0.0):
+                bent = F4(0.8) + F4(0.08) * a / (F4(1.0) + a)
+                side[i] = bent if side[i] > F4(0.0) else -bent
 
 
-@_kernel("void(u4[:, ::1], u4[:, ::1])")
+@kernel("void(f4[:, ::1], u8, i8, i8, i4[::1])")
+def quantise(x: Sound, key: np.uint64, start: np.int64, bits: int, out: Integers) -> None:
+    """Round to integers (2 n, left and right in turn) of `bits` bits with triangular dither of +-1 step, drawn by absolute index."""
+    low, high, scale = U4(key & LOW_32), U4(key >> S32), F4(2.0 ** (bits - 1))
+    left, right = x[0], x[1]
+    for i in range(left.shape[0]):
+        n = U4(start + i)
+        p, q = _hash(n, low, high), _hash(n, low ^ EAR, high)
+        out[2 * i] = _rounded(left[i] * scale, p)
+        out[2 * i + 1] = _rounded(right[i] * scale, q)
+
+
+@kernel("void(u4[:, ::1], u4[:, ::1])")
 def pack24(values: Words, words: Words) -> None:
     """Pack 24-bit samples (n, 4) into little-endian words (n, 3), three bytes a sample."""
     low = np.uint32(0xFFFFFF)
@@ -298,9 +327,9 @@ def pack24(values: Words, words: Words) -> None:
         words[i, 2] = (c >> np.uint32(16)) | (d << np.uint32(8))
 
 
-@_kernel("void(f8[::1], f8[:, ::1], i8, f8, f8, i8, f8[:, ::1])")
+@kernel("void(f8[::1], f8[:, ::1], i8, f8, f8, i8, f8[:, ::1])")
 def demodulate(
-    x: Sound, path: Sound, start: np.int64, carriers: float, beats: float, hop: int, out: Sound
+    x: Exact, path: Exact, start: np.int64, carriers: float, beats: float, hop: int, out: Exact
 ) -> None:
     """Turn `x` (n) down by `carriers` x carrier + `beats` x beat of a path.
 
@@ -325,34 +354,3 @@ def demodulate(
                 out[0, m] += real[i] / hop
                 out[1, m] += imaginary[i] / hop
             at += part.shape[0]
-
-
-@_kernel("f8(f8[:, ::1], f8[:, ::1], f8)")
-def true_peak(x: Sound, phases: Sound, peak: float) -> float:
-    """Return the greater of `peak` and the highest oversampled magnitude of `x` (2, history + n).
-
-    `phases` (p, taps) interpolate between samples. A sample is skipped only if no tap could exceed the peak
-    already known: |y| <= sum|h| max|x|.
-    """
-    taps = phases.shape[1]
-    most = 0.0
-    for p in range(phases.shape[0]):
-        total = 0.0
-        for t in range(taps):
-            total += abs(phases[p, t])
-        most = max(most, total)
-    for c in range(2):
-        due = 0
-        for n in range(x.shape[1]):
-            a = abs(x[c, n])
-            peak = max(peak, a)
-            if a * most > peak:
-                due = taps
-            if due > 0 and n >= taps - 1:
-                due -= 1
-                for p in range(phases.shape[0]):
-                    y = 0.0
-                    for t in range(taps):
-                        y += phases[p, t] * x[c, n - t]
-                    peak = max(peak, abs(y))
-    return peak

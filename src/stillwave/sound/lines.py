@@ -3,7 +3,7 @@
 import numpy as np
 
 from stillwave.sound import kernels, tones
-from stillwave.sound.noise import Sound
+from stillwave.sound.noise import Exact
 from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
 
 HOP_SAMPLES = 441  # demodulated sound is averaged over 10 ms, to 100 values a second
@@ -23,7 +23,7 @@ BEAT_LINES = {"binaural": (0.5, 1.0), "monaural": (0.5, 1.0), "isochronic": (1.0
 
 
 def expected(
-    sound: Sound, programme: Programme, start: int
+    sound: Exact, programme: Programme, start: int
 ) -> tuple[float | None, float | None, float | None, float | None]:
     """Return left carrier, right carrier, beat and planned beat in Hz: means over sound (2, n) at `start`.
 
@@ -51,7 +51,7 @@ def expected(
     return centre, centre, found, planned
 
 
-def searched(sound: Sound) -> tuple[str, float | None, float | None, float | None]:
+def searched(sound: Exact) -> tuple[str, float | None, float | None, float | None]:
     """Return method, left carrier, right carrier and beat in Hz of sound (2, n) of which nothing is known."""
     left, right = _peaks(sound[0]), _peaks(sound[1])
     if not left or not right:
@@ -66,7 +66,7 @@ def searched(sound: Sound) -> tuple[str, float | None, float | None, float | Non
     return _in_both_ears(both, peaks) if peaks else ("none", None, None, None)
 
 
-def _in_both_ears(both: Sound, peaks: list[float]) -> tuple[str, float | None, float | None, float | None]:
+def _in_both_ears(both: Exact, peaks: list[float]) -> tuple[str, float | None, float | None, float | None]:
     first = peaks[0]
     for other in peaks[1:]:
         apart = abs(other - first)
@@ -88,7 +88,7 @@ def _mean_hz(programme: Programme, start: int, frames: int) -> tuple[float, floa
     return (last[0] - first[0]) / seconds, (last[1] - first[1]) / seconds
 
 
-def _line(x: Sound, path: Sound, start: int, beats: float, reach_hz: float) -> float | None:
+def _line(x: Exact, path: Exact, start: int, beats: float, reach_hz: float) -> float | None:
     """Return how far above carrier + `beats` x beat a tone within `reach_hz` lies, None if none does."""
     low = np.empty((2, len(x) // HOP_SAMPLES))
     kernels.demodulate(np.ascontiguousarray(x), path, start, 1.0, beats, HOP_SAMPLES, low)
@@ -107,7 +107,7 @@ def _line(x: Sound, path: Sound, start: int, beats: float, reach_hz: float) -> f
     return float(hz[top] + (hz[1] - hz[0]) * 0.5 * (before - after) / (before - 2 * here + after))
 
 
-def _refined(x: Sound, hz: float) -> float:
+def _refined(x: Exact, hz: float) -> float:
     """Return the mean frequency of the tone near `hz`: in each half, then along the line the halves make."""
     half = len(x) // 2
     ends = []
@@ -120,7 +120,7 @@ def _refined(x: Sound, hz: float) -> float:
     return (begin + end) / 2 + (off or 0.0)
 
 
-def _constant(begin_hz: float, end_hz: float, frames: int) -> Sound:
+def _constant(begin_hz: float, end_hz: float, frames: int) -> Exact:
     seconds = frames / SAMPLE_RATE_HZ
     row = [
         0,
@@ -140,7 +140,7 @@ def _constant(begin_hz: float, end_hz: float, frames: int) -> Sound:
     return np.array([row], dtype=np.float64)
 
 
-def _peaks(x: Sound) -> list[float]:
+def _peaks(x: Exact) -> list[float]:
     """Return the tones that stand out between 60 and 1200 Hz, strongest first: six at most, within 20 dB."""
     power = np.abs(np.fft.rfft(x * np.hanning(len(x)))) ** 2
     hz = np.fft.rfftfreq(len(x), 1 / SAMPLE_RATE_HZ)

@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.sound import kernels, lines, render
+from stillwave.sound import lines, render, weighing
 from stillwave.sound.levels import K_WEIGHTING
-from stillwave.sound.noise import Sound
+from stillwave.sound.noise import Exact
 from stillwave.sound.programme import ENGINE_VERSION, SAMPLE_RATE_HZ, Programme
 
 WINDOW_S = 10
@@ -107,7 +107,7 @@ class Meter:
         self._pending_samples = 0
         self._at = 0
         self._k_state = np.zeros((2, 2, 2))
-        self._gate_powers: list[Sound] = []
+        self._gate_powers: list[Exact] = []
         self._history = np.zeros((2, TAPS - 1))
         self._true_peak = self._peak = 0.0
 
@@ -157,18 +157,18 @@ class Meter:
         sound = np.ascontiguousarray(samples.T) / FULL_SCALE
         self._peak = max(self._peak, float(np.abs(sound).max()))
         joined = np.concatenate([self._history, sound], axis=1)
-        self._true_peak = kernels.true_peak(joined, INTERPOLATION, self._true_peak)
+        self._true_peak = weighing.true_peak(joined, INTERPOLATION, self._true_peak)
         self._history = np.ascontiguousarray(joined[:, 1 - TAPS :])
         self._collect(sound)
         weighted = sound.copy()
-        kernels.two_sections(weighted, K_WEIGHTING, self._k_state)
+        weighing.two_sections(weighted, K_WEIGHTING, self._k_state)
         whole = weighted.shape[1] - weighted.shape[1] % GATE_SAMPLES
         self._gate_powers.append(
             (weighted[:, :whole] ** 2).reshape(2, -1, GATE_SAMPLES).mean(axis=2).sum(axis=0)
         )
         self._at += sound.shape[1]
 
-    def _collect(self, sound: Sound) -> None:
+    def _collect(self, sound: Exact) -> None:
         """Copy a second into the window it belongs to; windows start at whole seconds and never overlap."""
         if len(self._found) == len(self._starts):
             return
@@ -190,7 +190,7 @@ class Meter:
             method = self._programme.method
             left, right, beat, planned = lines.expected(self._window, self._programme, start)
         weighted = self._window.copy()
-        kernels.two_sections(weighted, K_WEIGHTING, np.zeros((2, 2, 2)))
+        weighing.two_sections(weighted, K_WEIGHTING, np.zeros((2, 2, 2)))
         power = float((weighted**2).mean(axis=1).sum())
         return method, Window(
             start_s=start / SAMPLE_RATE_HZ,
@@ -213,7 +213,7 @@ def _window_starts(total_samples: int, windows_most: int) -> list[int]:
     return [SAMPLE_RATE_HZ * max(0, int(place * spread)) for place in range(count)]
 
 
-def _interpolation() -> Sound:
+def _interpolation() -> Exact:
     """Return three filters (3, TAPS) that read between samples, at 1/4, 1/2 and 3/4: windowed sincs."""
     at = np.arange(TAPS) - TAPS / 2 + 1
     rows = []
@@ -227,22 +227,22 @@ def _interpolation() -> Sound:
 INTERPOLATION = _interpolation()
 
 
-def _power_spectrum(sound: Sound) -> Sound:
+def _power_spectrum(sound: Exact) -> Exact:
     """Return the mean power density of both ears over stretches of 0.37 s of a window, per Hz."""
     count = sound.shape[1] // SPECTRUM_SAMPLES
     if count == 0:
         return np.zeros(SPECTRUM_SAMPLES // 2 + 1)
     stretches = sound[:, : count * SPECTRUM_SAMPLES].reshape(2, count, SPECTRUM_SAMPLES)
     parts = stretches[:, ::3].reshape(-1, SPECTRUM_SAMPLES) * HANN  # a third of them is plenty for a slope
-    powers: Sound = np.abs(np.fft.rfft(parts, axis=1)) ** 2
-    density: Sound = powers.mean(axis=0) * 2 / (SAMPLE_RATE_HZ * (HANN**2).sum())
+    powers: Exact = np.abs(np.fft.rfft(parts, axis=1)) ** 2
+    density: Exact = powers.mean(axis=0) * 2 / (SAMPLE_RATE_HZ * (HANN**2).sum())
     return density
 
 
 HANN = np.hanning(SPECTRUM_SAMPLES)
 
 
-def _slope(spectrum: Sound) -> float | None:
+def _slope(spectrum: Exact) -> float | None:
     """Return the slope of the noise in dB an octave: a line through third octaves from 40 Hz to 12.9 kHz.
 
     Each is a median, which passes over the few bins that a tone fills.
@@ -257,7 +257,7 @@ def _slope(spectrum: Sound) -> float | None:
     return float(np.polyfit(np.log2(centres), 10 * np.log10(np.maximum(density, 1e-30)), 1)[0])
 
 
-def _gated(powers: Sound) -> float | None:
+def _gated(powers: Exact) -> float | None:
     """Return the integrated loudness of BS.1770-5 from the powers of 100 ms steps."""
     if len(powers) < 4:
         return None

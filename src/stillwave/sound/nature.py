@@ -1,8 +1,9 @@
 """Beds from nature and a slow pad, made of filtered noise, hashed drops and slow random movement.
 
 Each bed is a function of (programme, sample index) with no recording and no loop: every wave, drop and chord
-takes its shape from a hash of its own number. Arrays are (2, frames) float64; `start` is a multiple of
-BLOCK_SAMPLES. Beds come out near unit RMS; `levels.py` holds their measured loudness.
+takes its shape from a hash of its own number. Arrays are (2, frames) float32; `start` is a multiple of
+BLOCK_SAMPLES. The array is the thread's own and holds
+until its next bed. Beds come out near unit RMS; `levels.py` holds their measured loudness.
 """
 
 import math
@@ -11,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from stillwave.sound import kernels, noise, tones
-from stillwave.sound.noise import CONTROL_SAMPLES, Sound, band_pass, gentle_band, key, low_pass
+from stillwave.sound.noise import CONTROL_SAMPLES, Exact, Sound, band_pass, gentle_band, key, low_pass, shape
 from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
 
 # Chance, jitter, lowest and highest Hz, shortest and longest decay s, attack s, rise, loudness power, width.
@@ -24,14 +25,14 @@ CRICKETS = (  # cell in samples (the rate of the trill), shape
     (1378, np.array([1.0, 0.06, 3560.0, 3590.0, 0.007, 0.008, 0.006, 0.0, 0.15, 0.9])),
 )
 
-HUSH = np.array([gentle_band(350.0, 1800.0), low_pass(12000.0, 0.6)])
-WARMTH = np.array([gentle_band(35.0, 90.0), low_pass(500.0)])
-SURF = np.array([gentle_band(120.0, 420.0), low_pass(4000.0)])
-FOAM = np.array([gentle_band(1500.0, 4000.0), low_pass(9000.0)])
-BROOK = np.array([band_pass(700.0, 0.4), low_pass(4500.0)])
-AIR = np.array([gentle_band(250.0, 500.0), low_pass(5000.0)])
+HUSH = shape(gentle_band(350.0, 1800.0), low_pass(12000.0, 0.6))
+WARMTH = shape(gentle_band(35.0, 90.0), low_pass(500.0))
+SURF = shape(gentle_band(120.0, 420.0), low_pass(4000.0))
+FOAM = shape(gentle_band(1500.0, 4000.0), low_pass(9000.0))
+BROOK = shape(band_pass(700.0, 0.4), low_pass(4500.0))
+AIR = shape(gentle_band(250.0, 500.0), low_pass(5000.0))
 WIND_BANDS_HZ = (140.0, 240.0, 400.0, 680.0)
-WIND_BANDS = tuple(np.array([band_pass(hz, 1.6), low_pass(2400.0)]) for hz in WIND_BANDS_HZ)
+WIND_BANDS = tuple(shape(band_pass(hz, 1.6), low_pass(2400.0)) for hz in WIND_BANDS_HZ)
 
 # Ratios to the carrier in just intonation, with the weights of partials 1-3. No partial comes within 15 % of
 # the carrier, so a beat of up to 30 Hz keeps the air around it free, to the ear and to the meter.
@@ -47,14 +48,14 @@ CHORD_S = 17.0
 
 def rain(programme: Programme, start: int, frames: int) -> Sound:
     """Return soft rain: a warm hush from 350 Hz up that falls above 2 kHz, fine grain and near drops."""
-    out = np.zeros((2, frames))
+    out = _silent(frames)
     _add_rain(out, programme.seed, start, 1.0)
     return out
 
 
 def ocean(programme: Programme, start: int, frames: int) -> Sound:
     """Return two trains of waves, near and far: a low body, surf at the crest, foam that hisses after it."""
-    seed, out = programme.seed, np.zeros((2, frames))
+    seed, out = programme.seed, _silent(frames)
     near, foam = _waves(seed, "near waves", start, frames, 10.7)
     far, _ = _waves(seed, "far waves", start, frames, 14.9)
     noise.add_shaped(out, key(seed, "sea floor"), start, WARMTH, 0.35 + 0.5 * near + 0.5 * far, 5.0)
@@ -65,7 +66,7 @@ def ocean(programme: Programme, start: int, frames: int) -> Sound:
 
 def stream(programme: Programme, start: int, frames: int) -> Sound:
     """Return a brook: many small bubbles from 320 to 2800 Hz that rise in pitch, over a narrow murmur."""
-    seed, out = programme.seed, np.zeros((2, frames))
+    seed, out = programme.seed, _silent(frames)
     flow = (
         1.0 + 0.35 * _drift(seed, "flow", start, frames, 0.9) + 0.2 * _drift(seed, "run", start, frames, 5.3)
     )
@@ -77,7 +78,7 @@ def stream(programme: Programme, start: int, frames: int) -> Sound:
 
 def wind(programme: Programme, start: int, frames: int) -> Sound:
     """Return wind whose pitch and strength wander together between 140 and 680 Hz over low warmth."""
-    seed, out = programme.seed, np.zeros((2, frames))
+    seed, out = programme.seed, _silent(frames)
     strength = (
         0.5
         + 0.3 * _drift(seed, "gusts", start, frames, 6.1)
@@ -93,19 +94,19 @@ def wind(programme: Programme, start: int, frames: int) -> Sound:
 
 def night(programme: Programme, start: int, frames: int) -> Sound:
     """Return a warm night: still air, and two far crickets near 3.6 and 4.2 kHz that come and go."""
-    seed, out = programme.seed, np.zeros((2, frames))
+    seed, out = programme.seed, _silent(frames)
     noise.add_shaped(out, key(seed, "night floor"), start, WARMTH, _steady(frames), 3.0)
     noise.add_shaped(out, key(seed, "night air"), start, AIR, _steady(frames), 2.2)
-    for place, (cell, shape) in enumerate(CRICKETS):
+    for place, (cell, chirp) in enumerate(CRICKETS):
         calls = np.clip(1.6 * _drift(seed, f"calls {place}", start, frames, 1.7 + 0.6 * place), 0.0, 1.0)
         near = 0.6 + 0.4 * _drift(seed, f"cricket {place}", start, frames, 19.0)
-        _add_drops(out, key(seed, f"cricket {place}"), start, cell, shape, calls * near, 3.2)
+        _add_drops(out, key(seed, f"cricket {place}"), start, cell, chirp, calls * near, 3.2)
     return out
 
 
 def nature(programme: Programme, start: int, frames: int) -> Sound:
     """Return gentle rain by a calm sea: rain's hush and drops over the low swell of far waves."""
-    seed, out = programme.seed, np.zeros((2, frames))
+    seed, out = programme.seed, _silent(frames)
     far, _ = _waves(seed, "far swell", start, frames, 12.6)
     noise.add_shaped(out, key(seed, "swell floor"), start, WARMTH, 0.3 + 0.9 * far, 4.0)
     noise.add_shaped(out, key(seed, "swell surf"), start, SURF, 0.15 + 0.85 * far, 4.2)
@@ -121,7 +122,7 @@ def ambient(programme: Programme, start: int, frames: int) -> Sound:
         [_drift(seed, f"breath {v}", start, frames, 5.0 + 0.7 * v) for v in range(CHORDS.shape[1])]
     )
     breath = np.tile(breath, (len(voices) // len(breath), 1, 1))
-    out = np.zeros((2, frames))
+    out = _silent(frames)
     kernels.pad(tones.path(programme.segments), start, voices, level, 0.6 * breath, CONTROL_SAMPLES, out)
     noise.add_shaped(out, key(seed, "pad air"), start, AIR, _steady(frames), 0.5)
     return out
@@ -136,7 +137,7 @@ def _add_rain(out: Sound, seed: int, start: int, gain: float) -> None:
     _add_drops(out, key(seed, "rain patter"), start, 1100, PATTER, shower, 5.0 * gain)
 
 
-def _chords(seed: int, start: int, frames: int) -> tuple[Sound, Sound]:
+def _chords(seed: int, start: int, frames: int) -> tuple[Exact, Exact]:
     """Return the levels (v, m + 1) and voices (v, 4) of the chords that sound in a block."""
     at = _control_s(start, frames) / CHORD_S
     slots = range(math.floor(at[0]) - 1, math.floor(at[-1]) + 1)
@@ -149,13 +150,13 @@ def _chords(seed: int, start: int, frames: int) -> tuple[Sound, Sound]:
 
 def chord_number(seed: int, slot: int) -> int:
     """Return which of CHORDS sounds in a slot of CHORD_S; never the same one twice running."""
-    draws = np.empty((2, 1))
+    draws = np.empty((2, 1), np.float32)
     kernels.white(key(seed, "chords"), slot, draws)
     # Even slots take one of the first two chords, odd slots one of the others.
     return 2 * (slot % 2) + int(draws[0, 0] > 0)
 
 
-def _waves(seed: int, name: str, start: int, frames: int, period_s: float) -> tuple[Sound, Sound]:
+def _waves(seed: int, name: str, start: int, frames: int, period_s: float) -> tuple[Exact, Exact]:
     """Return swell and foam of a train of waves, each (2, m + 1) within about 0..1.
 
     A wave rises for less than half of its period and falls for more than one; foam follows a fifth of a
@@ -164,10 +165,9 @@ def _waves(seed: int, name: str, start: int, frames: int, period_s: float) -> tu
     """
     at_s = _control_s(start, frames)
     first, last = math.floor(at_s[0] / period_s) - 3, math.floor(at_s[-1] / period_s) + 1
-    draws = np.empty((2, last - first + 1))
+    draws = np.empty((2, last - first + 1), np.float32)
     kernels.white(key(seed, name), first, draws)
-    draws /= math.sqrt(3.0)
-    when, size = draws
+    when, size = draws.astype(np.float64) / math.sqrt(3.0)
     slant_s = 0.5 * np.sin(17.0 * when + 5.0 * size)
     onset = np.arange(first, last + 1) + 0.3 * when
     strength = (0.72 + 0.28 * size)[:, None]
@@ -178,13 +178,13 @@ def _waves(seed: int, name: str, start: int, frames: int, period_s: float) -> tu
     return swell.sum(axis=1), foam.sum(axis=1)
 
 
-def _rise_and_fall(age: Sound, rise: float, fall: float) -> Sound:
+def _rise_and_fall(age: Exact, rise: float, fall: float) -> Exact:
     up = np.clip(age / rise, 0.0, 1.0)
     down = np.clip((age - rise) / fall, 0.0, 1.0)
     return up * up * (3.0 - 2.0 * up) * (1.0 - down) ** 3 * (1.0 + 2.0 * down)
 
 
-def _drift(seed: int, name: str, start: int, frames: int, period_s: float) -> Sound:
+def _drift(seed: int, name: str, start: int, frames: int, period_s: float) -> Exact:
     """Return two slow wanders, mostly shared by both ears, (2, m + 1)."""
     shared, left, right = (
         noise.drift(key(seed, f"{name} {part}"), start, frames, period_s)
@@ -194,27 +194,39 @@ def _drift(seed: int, name: str, start: int, frames: int, period_s: float) -> So
 
 
 def _add_drops(
-    out: Sound, source: np.uint64, start: int, cell_samples: int, shape: Sound, level: Sound, gain: float
+    out: Sound, source: np.uint64, start: int, cell_samples: int, shape: Exact, level: Exact, gain: float
 ) -> None:
-    ringing = np.zeros_like(out)
+    ringing = noise.scratch("ringing", out.shape[1])
+    ringing[:] = 0.0
     kernels.drops(source, start, cell_samples, shape, ringing)
-    kernels.layer(ringing, level, gain, 0, CONTROL_SAMPLES, out)
+    kernels.layer(ringing, level, gain, CONTROL_SAMPLES, out)
 
 
-def _steady(frames: int) -> Sound:
+def _steady(frames: int) -> Exact:
     return np.ones((2, frames // CONTROL_SAMPLES + 1))
 
 
-def _control_s(start: int, frames: int) -> Sound:
+def _control_s(start: int, frames: int) -> Exact:
     return (start + CONTROL_SAMPLES * np.arange(frames // CONTROL_SAMPLES + 1)) / SAMPLE_RATE_HZ
 
 
-def _noise(colour: Callable[[np.uint64, int, int], Sound]) -> Callable[[Programme, int, int], Sound]:
-    return lambda programme, start, frames: colour(key(programme.seed, "noise"), start, frames)
+def _silent(frames: int) -> Sound:
+    out = noise.scratch("bed", frames)
+    out[:] = 0.0
+    return out
+
+
+def _noise(colour: Callable[[np.uint64, int, Sound], None]) -> Callable[[Programme, int, int], Sound]:
+    def bed(programme: Programme, start: int, frames: int) -> Sound:
+        out = noise.scratch("bed", frames)
+        colour(key(programme.seed, "noise"), start, out)
+        return out
+
+    return bed
 
 
 def _silence(programme: Programme, start: int, frames: int) -> Sound:  # noqa: ARG001 - as every bed
-    return np.zeros((2, frames))
+    return _silent(frames)
 
 
 BEDS: dict[str, Callable[[Programme, int, int], Sound]] = {

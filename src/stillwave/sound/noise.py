@@ -3,21 +3,24 @@
 White is a hash of (key, index); colours are filters that start afresh at each block, far enough ahead of it
 to have forgotten their start.
 
-All arrays are (2, frames) float64, left and right independent.
+All arrays are (2, frames) float32, left and right independent.
 """
 
 import math
+import threading
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.sound import kernels
+from stillwave.sound import kernels, lanes
 from stillwave.sound.programme import SAMPLE_RATE_HZ
 
-Sound = NDArray[np.float64]
+Sound = NDArray[np.float32]
+Exact = NDArray[np.float64]
 
-# Every block starts at a multiple of this and every filter starts WARM_UP_SAMPLES before it, so what a sample
+# Every block starts at a multiple of this and every filter starts at most WARM_UP_SAMPLES before it, so what a sample
 # is never depends on where a slice begins. 0.74 s: short enough to start at once, long enough to dilute the
 # warm-up.
 BLOCK_SAMPLES = 32_768
@@ -41,45 +44,62 @@ def key(seed: int, name: str) -> np.uint64:
     return np.uint64(value ^ value >> 31)
 
 
-def white(source: np.uint64, start: int, frames: int) -> Sound:
-    """Return white noise, unit RMS, never above 1.74."""
-    out = np.empty((2, frames))
+_own = threading.local()
+
+
+def own(name: str, shape: tuple[int, ...], kind: type[Any]) -> NDArray[Any]:
+    """Return this thread's own array of that name, holding whatever it held.
+
+    Asking the system for fresh memory block by block costs more than the sound itself (page faults).
+    """
+    arrays = _own.__dict__
+    if name not in arrays or arrays[name].shape != shape:
+        arrays[name] = np.empty(shape, kind)
+    found: NDArray[Any] = arrays[name]
+    return found
+
+
+def scratch(name: str, frames: int) -> Sound:
+    """Return this thread's own (2, frames) array of that name."""
+    return own(name, (2, frames), np.float32)
+
+
+class Shape(NamedTuple):
+    """Two second-order sections (2, 5), and after how many samples they have forgotten their start."""
+
+    coefficients: Exact
+    warm_up_samples: int
+
+
+def shape(*sections: list[float]) -> Shape:
+    """Return a shape whose slowest pole is down by 100 dB after its warm-up."""
+    slowest = max(float(np.abs(np.roots([1.0, *section[3:]])).max()) for section in sections)
+    return Shape(np.array(sections), min(WARM_UP_SAMPLES, 64 + int(-11.5 / math.log(slowest))))
+
+
+def white(source: np.uint64, start: int, out: Sound) -> None:
+    """Fill `out` with white noise, unit RMS, never above 1.74."""
     kernels.white(source, start, out)
-    return out
 
 
-def pink(source: np.uint64, start: int, frames: int) -> Sound:
-    """Return pink noise: -3 dB an octave from 10 Hz to 20 kHz."""
-    out = white(source, start - WARM_UP_SAMPLES, frames + WARM_UP_SAMPLES)
-    kernels.pink(out)
-    return out[:, WARM_UP_SAMPLES:]
+def pink(source: np.uint64, start: int, out: Sound) -> None:
+    """Fill `out` with pink noise: -3 dB an octave from 10 Hz to 20 kHz."""
+    lanes.pink(source, start, WARM_UP_SAMPLES, out)
 
 
-def brown(source: np.uint64, start: int, frames: int) -> Sound:
-    """Return brown noise: -6 dB an octave above 40 Hz; none below 20 Hz, where it only costs headroom."""
-    return shaped(source, start, frames, BROWN)
+def brown(source: np.uint64, start: int, out: Sound) -> None:
+    """Fill `out` with brown noise: -6 dB an octave above 40 Hz; none below 20 Hz, where it costs headroom."""
+    lanes.shaped(source, start, BROWN.warm_up_samples, BROWN.coefficients, out)
 
 
-def shaped(source: np.uint64, start: int, frames: int, coefficients: Sound) -> Sound:
-    """Return white noise through two second-order sections (2, 5)."""
-    return _warmed(source, start, frames, coefficients)[:, WARM_UP_SAMPLES:]
-
-
-def add_shaped(
-    out: Sound, source: np.uint64, start: int, coefficients: Sound, level: Sound, gain: float
-) -> None:
+def add_shaped(out: Sound, source: np.uint64, start: int, form: Shape, level: Exact, gain: float) -> None:
     """Add shaped noise to `out`, its loudness led by control points (2, m + 1)."""
-    warmed = _warmed(source, start, out.shape[1], coefficients)
-    kernels.layer(warmed, level, gain, WARM_UP_SAMPLES, CONTROL_SAMPLES, out)
+    made = scratch("shaped", out.shape[1])
+    lanes.shaped(source, start, form.warm_up_samples, form.coefficients, made)
+    kernels.layer(made, level, gain, CONTROL_SAMPLES, out)
 
 
-def _warmed(source: np.uint64, start: int, frames: int, coefficients: Sound) -> Sound:
-    out = white(source, start - WARM_UP_SAMPLES, frames + WARM_UP_SAMPLES)
-    kernels.two_sections(out, coefficients, np.zeros((2, 2, 2)))
-    return out
-
-
-def drift(source: np.uint64, start: int, frames: int, period_s: float) -> Sound:
+def drift(source: np.uint64, start: int, frames: int, period_s: float) -> Exact:
     """Return a slow wander within -1..1 at control points, (frames // CONTROL_SAMPLES + 1,).
 
     One random value each `period_s`, joined by smoothstep; the hash of the value's number, so it never
@@ -87,13 +107,13 @@ def drift(source: np.uint64, start: int, frames: int, period_s: float) -> Sound:
     """
     at = (start + CONTROL_SAMPLES * np.arange(frames // CONTROL_SAMPLES + 1)) / (period_s * SAMPLE_RATE_HZ)
     first = math.floor(at[0])
-    values = np.empty((2, math.floor(at[-1]) - first + 2))
+    values = np.empty((2, math.floor(at[-1]) - first + 2), np.float32)
     kernels.white(source, first, values)
     place = np.floor(at).astype(np.int64) - first
     u = at - np.floor(at)
     u = u * u * (3.0 - 2.0 * u)
-    knots = values[0] / math.sqrt(3.0)
-    wander: Sound = knots[place] + (knots[place + 1] - knots[place]) * u
+    knots = values[0].astype(np.float64) / math.sqrt(3.0)
+    wander: Exact = knots[place] + (knots[place + 1] - knots[place]) * u
     return wander
 
 
@@ -133,4 +153,4 @@ def _section(b0: float, b1: float, b2: float, cosine: float, alpha: float) -> li
     return [b0 / a0, b1 / a0, b2 / a0, -2 * cosine / a0, (1 - alpha) / a0]
 
 
-BROWN = np.array([gentle_band(16.0, 20.0), high_pass(16.0, 0.5)])
+BROWN = shape(gentle_band(16.0, 20.0), high_pass(16.0, 0.5))

@@ -7,28 +7,43 @@ at once.
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stillwave.sound import kernels, levels, nature, noise, tones, voice
-from stillwave.sound.noise import BLOCK_SAMPLES
+from stillwave.sound.noise import BLOCK_SAMPLES, Sound, own
 from stillwave.sound.programme import Programme
 
 FRAME_BYTES = 6
 
-Kind = TypeVar("Kind", np.float64, np.int32)
 
-
-def block(programme: Programme, start: int, stop: int) -> NDArray[np.float64]:
+def block(programme: Programme, start: int, stop: int) -> NDArray[np.float32]:
     """Return frames [start, stop), (n, 2) left and right, 1.0 = full scale, before rounding and dither.
 
     Raises:
         ValueError: the slice is not within 0 and the programme's total_samples.
     """
     _check_slice(programme, start, stop)
-    return _cut([_whole_block(programme, at) for at in _block_starts(start, stop)], start, stop, np.float64)
+    out = np.empty((stop - start, 2), np.float32)
+    for first, end in edges(start, stop):
+        whole = _whole_block(programme, at := first - first % BLOCK_SAMPLES)
+        out[first - start : end - start] = whole[:, first - at : end - at].T
+    return out
+
+
+def samples(programme: Programme, start: int, stop: int, bits: int = 24) -> NDArray[np.int32]:
+    """Return frames [start, stop) as dithered integers of `bits` bits, (n, 2) int32.
+
+    Raises:
+        ValueError: the slice is not within 0 and the programme's total_samples.
+    """
+    _check_slice(programme, start, stop)
+    out = np.empty((stop - start, 2), np.int32)
+    for first, end in edges(start, stop):
+        whole = _whole_samples(programme, at := first - first % BLOCK_SAMPLES, bits)
+        out[first - start : end - start] = whole[first - at : end - at]
+    return out
 
 
 def samples24(programme: Programme, start: int, stop: int) -> NDArray[np.int32]:
@@ -37,8 +52,7 @@ def samples24(programme: Programme, start: int, stop: int) -> NDArray[np.int32]:
     Raises:
         ValueError: the slice is not within 0 and the programme's total_samples.
     """
-    _check_slice(programme, start, stop)
-    return _cut([_whole_samples24(programme, at) for at in _block_starts(start, stop)], start, stop, np.int32)
+    return samples(programme, start, stop, 24)
 
 
 def pcm24(programme: Programme, start: int, stop: int) -> bytes:
@@ -47,16 +61,20 @@ def pcm24(programme: Programme, start: int, stop: int) -> bytes:
     Raises:
         ValueError: the slice is not within 0 and the programme's total_samples.
     """
-    return packed24(samples24(programme, start, stop))
+    _check_slice(programme, start, stop)
+    pieces = []
+    for first, end in edges(start, stop):
+        whole = _whole_samples(programme, at := first - first % BLOCK_SAMPLES, 24)
+        pieces.append(packed24(whole[first - at : end - at]))
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def packed24(samples: NDArray[np.int32]) -> bytes:
+def packed24(values: NDArray[np.int32]) -> bytes:
     """Return 24-bit integers (n, 2) as packed little-endian PCM."""
-    even = samples if len(samples) % 2 == 0 else np.concatenate([samples, samples[-1:]])
-    fours = np.ascontiguousarray(even).view(np.uint32).reshape(-1, 4)
-    words = np.empty((len(fours), 3), np.uint32)
-    kernels.pack24(fours, words)
-    return words.astype("<u4", copy=False).tobytes()[: len(samples) * FRAME_BYTES]
+    even = values if len(values) % 2 == 0 else np.concatenate([values, values[-1:]])
+    words = own("words", (len(even) // 2, 3), np.uint32)
+    kernels.pack24(np.ascontiguousarray(even).view(np.uint32).reshape(-1, 4), words)
+    return words.astype("<u4", copy=False).tobytes()[: len(values) * FRAME_BYTES]
 
 
 def edges(start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -65,31 +83,28 @@ def edges(start: int, stop: int) -> Iterator[tuple[int, int]]:
         yield max(at, start), min(at + BLOCK_SAMPLES, stop)
 
 
-def _whole_block(programme: Programme, start: int) -> NDArray[np.float64]:
+def _whole_block(programme: Programme, start: int) -> Sound:
+    """Return a block, (2, BLOCK_SAMPLES), in an array that is the thread's own and holds until its next."""
     beat = tones.render(programme, start, BLOCK_SAMPLES)
-    bed = np.ascontiguousarray(nature.BEDS[programme.bed](programme, start, BLOCK_SAMPLES))
-    out = np.empty((BLOCK_SAMPLES, 2))
-    voice.duck(programme, start, beat, bed)
+    bed = nature.BEDS[programme.bed](programme, start, BLOCK_SAMPLES)
     beat_gain, bed_gain = levels.gains(programme)
-    kernels.master(
-        beat,
-        bed,
-        beat_gain,
-        bed_gain,
-        start,
-        programme.total_samples,
-        programme.fade_in_samples,
-        programme.fade_out_samples,
-        out,
-    )
-    voice.add(programme, start, out)
-    return out
+    peak = kernels.mix(beat, bed, beat_gain, bed_gain, bed)
+    total, fade_in, fade_out = programme.total_samples, programme.fade_in_samples, programme.fade_out_samples
+    if start < fade_in or start + BLOCK_SAMPLES > total - fade_out:
+        kernels.fade(bed, start, total, fade_in, fade_out)
+    if peak > 0.8:
+        kernels.ceiling(bed)
+    if programme.cues:
+        voice.speak(programme, start, bed)
+    return bed
 
 
-def _whole_samples24(programme: Programme, start: int) -> NDArray[np.int32]:
-    out = np.zeros((BLOCK_SAMPLES, 2), np.int32)
-    if programme.volume_level > 0:  # level 0 is digital silence: not even dither
-        kernels.quantise(_whole_block(programme, start), _dither_key(programme.seed), start, out)
+def _whole_samples(programme: Programme, start: int, bits: int) -> NDArray[np.int32]:
+    out = own("samples", (BLOCK_SAMPLES, 2), np.int32)
+    if programme.volume_level > 0:
+        kernels.quantise(_whole_block(programme, start), _dither_key(programme.seed), start, bits, out.reshape(-1))
+    else:  # digital silence: not even dither
+        out[:] = 0
     return out
 
 
@@ -100,14 +115,6 @@ def _dither_key(seed: int) -> np.uint64:
 
 def _block_starts(start: int, stop: int) -> range:
     return range(start - start % BLOCK_SAMPLES, stop, BLOCK_SAMPLES)
-
-
-def _cut(blocks: list[NDArray[Kind]], start: int, stop: int, kind: type[Kind]) -> NDArray[Kind]:
-    if not blocks:
-        return np.empty((0, 2), kind)
-    whole = np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
-    skip = start % BLOCK_SAMPLES
-    return whole[skip : skip + stop - start]
 
 
 def _check_slice(programme: Programme, start: int, stop: int) -> None:

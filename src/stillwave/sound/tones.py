@@ -9,10 +9,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.sound import kernels
+from stillwave.sound import kernels, noise
 from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme, Segment, segment_edges_samples
 
-Sound = NDArray[np.float64]
+Sound = NDArray[np.float32]
+Exact = NDArray[np.float64]
 METHOD_NUMBERS = {"binaural": 1, "monaural": 2, "isochronic": 3}
 
 # Mean square of each ear at peak 1. The isochronic pulse e is open 0.35 of a cycle and has two edges of 0.15,
@@ -22,17 +23,20 @@ PEAK = 1.0
 
 
 def render(programme: Programme, start: int, frames: int) -> Sound:
-    """Return frames [start, start + frames) of the beat alone, (2, frames), peak 1; silence outside."""
-    out = np.zeros((2, frames))
+    """Return frames [start, start + frames) of the beat alone, (2, frames), peak 1; silence outside.
+
+    The array is the thread's own and holds until its next beat.
+    """
+    out = noise.scratch("beat", frames)
+    if programme.method == "none" or start < 0 or start + frames > programme.total_samples:
+        out[:] = 0.0
     if programme.method != "none":
-        kernels.tones(path(programme.segments), start, METHOD_NUMBERS[programme.method], out)
-        if programme.swap:
-            out = np.ascontiguousarray(out[::-1])
+        kernels.tones(path(programme.segments), start, METHOD_NUMBERS[programme.method], programme.swap, out)
     return out
 
 
 @lru_cache(maxsize=64)
-def path(segments: tuple[Segment, ...]) -> Sound:
+def path(segments: tuple[Segment, ...]) -> Exact:
     """Return one row a segment, (k, 13): first and end sample, 1 / samples, then carrier and beat in turns.
 
     Each of the two is five coefficients of u = 0..1 within the segment: the turns made before it, then u to

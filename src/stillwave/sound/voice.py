@@ -34,32 +34,27 @@ def sound(voice: str, name: str) -> NDArray[np.float32]:
     return np.asarray(spoken, np.float32)
 
 
-def duck(programme: Programme, start: int, *parts: Sound) -> None:
-    """Turn parts (2, n) from sample `start` on down in place, to `levels.DUCKED` while the voice speaks."""
-    if not programme.cues:
-        return
-    for first, end in _stretches(programme.cues):
-        low, high = max(start, first - RAMP_SAMPLES), min(start + parts[0].shape[1], end + RAMP_SAMPLES)
+def speak(programme: Programme, start: int, mix: Sound) -> None:
+    """Turn beat and bed (2, n) from sample `start` on down where the voice speaks, and add it, in place."""
+    _duck(programme.cues, start, mix)
+    gain = np.float32(levels.voice_gain(programme))
+    for cue in programme.cues:
+        first = cues.start(cue)
+        end = first + cues.samples(cue.voice, cue.name)
+        low, high = max(start, first), min(start + mix.shape[1], end)
+        if low < high:
+            mix[:, low - start : high - start] += gain * sound(cue.voice, cue.name)[low - first : high - first]
+
+
+def _duck(said: tuple[Cue, ...], start: int, mix: Sound) -> None:
+    for first, end in _stretches(said):
+        low, high = max(start, first - RAMP_SAMPLES), min(start + mix.shape[1], end + RAMP_SAMPLES)
         if low >= high:
             continue
         n = np.arange(low, high)
         away = np.maximum(np.maximum(first - n, n - end + 1), 0) / RAMP_SAMPLES
         gain = levels.DUCKED + (1 - levels.DUCKED) * (0.5 - 0.5 * np.cos(math.pi * np.minimum(away, 1.0)))
-        for part in parts:
-            part[:, low - start : high - start] *= gain
-
-
-def add(programme: Programme, start: int, out: Sound) -> None:
-    """Add the voice to frames (n, 2) from sample `start` on, alike in both ears."""
-    if not programme.cues:
-        return
-    for cue in programme.cues:
-        first = cues.start(cue)
-        end = first + cues.samples(cue.voice, cue.name)
-        low, high = max(start, first), min(start + len(out), end)
-        if low < high:
-            spoken = sound(cue.voice, cue.name)[low - first : high - first]
-            out[low - start : high - start] += levels.voice_gain(programme) * spoken[:, None].astype(np.float64)
+        mix[:, low - start : high - start] *= gain.astype(np.float32)
 
 
 @lru_cache(maxsize=64)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import HTTPException
 
 from stillwave.errors import BadInput
 
@@ -21,6 +23,8 @@ async def check_json(request: Request[Any, Any, Any]) -> None:
     field = request.route_handler.parsed_data_field
     if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, msgspec.Struct)):
         return
+    if request.content_type[0] != "application/json":
+        raise HTTPException(status_code=415)
     body = await request.body()
     if not body:
         raise BadInput("body", "is missing", "a JSON object")
@@ -32,7 +36,17 @@ async def check_json(request: Request[Any, Any, Any]) -> None:
         raise BadInput("body", "is not well-formed JSON in UTF-8", "a JSON object") from None
     except RecursionError:
         raise BadInput("body", "is nested too deeply", "a flat JSON object") from None
+    json.loads(body, object_pairs_hook=_once_each)
     _check_text(msgspec.to_builtins(decoded), "")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> None:
+    """Raises BadInput for a name that stands twice in one object: readers differ on which of the two counts."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise BadInput(name[:64], "stands there twice", "each field once")
+        seen.add(name)
 
 
 def read_form(form: Mapping[str, Any], shape: type[T], *, lists: tuple[str, ...] = ()) -> T:
@@ -72,7 +86,7 @@ def _check_text(value: object, path: str) -> None:
 
 def _explained(error: msgspec.ValidationError, shape: Any) -> BadInput:  # noqa: ANN401
     """Names the field and what is allowed. The value itself is not repeated."""
-    message, _, path = str(error).partition(" - at `$")
+    message, _, path = str(error).replace(" - at `key` in ", " - at ").partition(" - at `$")
     name = path.strip("`").strip(".").partition("[")[0].partition(".")[0]
     if "missing required field" in message or "unknown field" in message:
         field = message.split("`")[1]

@@ -77,13 +77,18 @@ def see_other(path: str, *, notice: str | None = None, cookies: list[Cookie] | N
 
 
 def form_again(
-    request: Request[Any, Any, Any], template: str, form: Mapping[str, Any], error: StillwaveError, **context: Any,  # noqa: ANN401
-) -> Response[str]:
-    """The form once more with what was entered (never passwords) and what to change, beside its field."""
+    request: Request[Any, Any, Any], template: str, form: Mapping[str, Any], error: StillwaveError, *,
+    names: Mapping[str, str] | None = None, **context: Any,  # noqa: ANN401
+) -> Response[str]:  # fmt: skip
+    """The form once more with what was entered (never passwords) and what to change, beside its field.
+
+    `names`: what a field is called in the form, where that differs from the API.
+    """
+    names = names or {}
     entries = error.extra.get("errors")
     errors = {"": error.detail}
     if isinstance(entries, list):
-        errors = {entry["field"]: _sentence(entry) for entry in entries}
+        errors = {names.get(entry["field"], entry["field"]): _sentence(entry) for entry in entries}
     values = {name: value for name, value in form.items() if "password" not in name and name != "code"}
     return page(
         request, template, status=error.status, headers=error.headers, errors=errors, values=values, **context

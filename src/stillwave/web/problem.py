@@ -52,7 +52,11 @@ def describe(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
         return error.status, _document(error.status, error.title, error.detail, **error.extra), error.headers
     if isinstance(error, ValidationException):
         entries = [
-            {"field": entry.get("key", "?"), "problem": entry.get("message", "not valid")}
+            {
+                # `from` is a word of Python's: the parameter is called `from_` there
+                "field": str(entry.get("key", "?")).rstrip("_"),
+                "problem": str(entry.get("message", "not valid")).replace("`", "").replace("Expected", "must be"),
+            }
             for entry in (error.extra if isinstance(error.extra, list) else [])
             if isinstance(entry, dict)
         ]

@@ -13,7 +13,7 @@ RATE_HZ = 44_100
 
 def made(plan, blocks: int) -> np.ndarray:
     bed = nature.BEDS[plan.bed]
-    return np.concatenate([bed(plan, n * BLOCK_SAMPLES, BLOCK_SAMPLES) for n in range(blocks)], axis=1)
+    return np.concatenate([bed(plan, n * BLOCK_SAMPLES, BLOCK_SAMPLES).copy() for n in range(blocks)], axis=1)
 
 
 def density(channel: np.ndarray, points: int = 32_768) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +61,7 @@ def test_the_meter_reads_the_slope_with_the_beat_on(programme):
 )
 def test_almost_all_power_lies_where_the_bed_should(programme, bed, most_hz, least_hz):
     hz, power = density(made(programme(bed=bed), 30)[0])
-    assert power[(hz >= least_hz) & (hz <= most_hz)].sum() > 0.97 * power.sum()
+    assert power[(hz >= least_hz) & (hz <= most_hz)].sum() > 0.96 * power.sum()
 
 
 @pytest.mark.parametrize("bed", [bed for bed in nature.BEDS if bed not in ("none", "ambient")])
@@ -74,7 +74,7 @@ def test_the_ears_hear_different_noise(programme, bed):
 def test_nothing_repeats(programme, bed):
     """Three minutes never line up with themselves again: what likeness there is, is chance."""
     plan = programme(bed=bed)
-    blocks = (nature.BEDS[bed](plan, n * BLOCK_SAMPLES, BLOCK_SAMPLES)[0, ::8] for n in range(240))
+    blocks = (nature.BEDS[bed](plan, n * BLOCK_SAMPLES, BLOCK_SAMPLES)[0, ::8].copy() for n in range(240))
     sound = np.concatenate(list(blocks))
     spectrum = np.abs(np.fft.rfft(sound, 2 * len(sound))) ** 2
     likeness = np.fft.irfft(spectrum)[: len(sound)]
