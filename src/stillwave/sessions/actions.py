@@ -39,7 +39,7 @@ def start(tx: Tx, me: Me, wish: Wish, now: dt.datetime, seed: int) -> SessionRow
         voice=liked.voice_preference, headphones=wish.headphones, confirmed=wish.confirm,
         background_only=wish.background_only,
     )  # fmt: skip
-    programme = rules.programme(plan, wish.kind, seed)
+    programme = rules.programme(plan, wish.kind, seed, wish.target_state)
     check(programme)
     session_id = uuid7(now)
     tx.run(

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, cast
 import msgspec
 
 from stillwave.profiles.rules import STATES, Plan
-from stillwave.sound.programme import Bed, Programme, Segment
+from stillwave.sound import cues
+from stillwave.sound.programme import SAMPLE_RATE_HZ, Bed, Cue, Programme, Segment
 
 Kind = Literal["morning", "evening", "custom"]
 
@@ -15,6 +16,12 @@ Kind = Literal["morning", "evening", "custom"]
 _RETURN_SHARE, _RETURN_MOST_S = 0.1, 120.0
 # A ramp never takes more than half of a short session.
 _RAMP_SHARE = 0.5
+# The voice: when it welcomes, the quiet it leaves, and the lengths from which it says more.
+_WELCOME_S, _QUIET_S, _CLOSING_BEFORE_END_S = 8.0, 7.0, 18.0
+_BREATHS, _IN_S, _OUT_S = 3, 4.0, 6.0
+_BREATH_FROM_S, _MIDWAY_FROM_S = 600.0, 900.0
+_SLEEPY = ("sleep", "deep_relaxation", "evening_wind_down")
+_FOCUSED = ("calm_focus", "alert_focus", "peak_focus")
 
 
 class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,8 +44,62 @@ class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ended: bool = False
 
 
-def programme(plan: Plan, kind: Kind, seed: int) -> Programme:
+def programme(plan: Plan, kind: Kind, seed: int, target_state: str = "") -> Programme:
     """The sound of a plan: a ramp to the target, a plateau, and in the morning a gentle way back up."""
+    sound = _without_voice(plan, kind, seed)
+    if plan.voice == "none":
+        return sound
+    ramp_s = sound.segments[0].seconds if plan.beat else sound.seconds * _RAMP_SHARE
+    return msgspec.structs.replace(sound, cues=_cues(plan.voice, kind, target_state, sound, ramp_s))
+
+
+def _cues(voice: str, kind: Kind, target_state: str, sound: Programme, ramp_s: float) -> tuple[Cue, ...]:
+    """What is said when: a short session gets less, and nothing is said to somebody who may be asleep."""
+    variant, said, at_s = _variant(kind, target_state), [], _WELCOME_S
+
+    def lasts_s(name: str) -> float:
+        return cues.samples(voice, name) / SAMPLE_RATE_HZ
+
+    def fitting(name: str) -> str:
+        return name + variant if name + variant in cues.names(voice) else name
+
+    def say(name: str) -> None:
+        nonlocal at_s
+        said.append(Cue(round(at_s, 2), name, voice))
+        at_s += lasts_s(name) + _QUIET_S
+
+    say(fitting("welcome"))
+    say(fitting("settle"))
+    paced_s = lasts_s("breath") + 1 + _BREATHS * (_IN_S + _OUT_S) + lasts_s("breath_free")
+    if sound.seconds >= _BREATH_FROM_S and at_s + paced_s <= ramp_s:
+        said.append(Cue(round(at_s, 2), "breath", voice))
+        at_s += lasts_s("breath") + 1
+        for _ in range(_BREATHS):
+            said += [Cue(round(at_s, 2), "breath_in", voice), Cue(round(at_s + _IN_S, 2), "breath_out", voice)]
+            at_s += _IN_S + _OUT_S
+        say("breath_free")
+    if target_state == "sleep":
+        return tuple(said)
+    if sound.seconds >= _MIDWAY_FROM_S:
+        at_s = sound.seconds / 2
+        say(fitting("midway"))
+    at_s = sound.seconds - _CLOSING_BEFORE_END_S - lasts_s(fitting("closing"))
+    say(fitting("closing"))
+    return tuple(said)
+
+
+def _variant(kind: Kind, target_state: str) -> str:
+    """Which words fit: the goal comes before the hour, and nobody is woken up on the way to sleep."""
+    if target_state in _SLEEPY:
+        return "" if kind == "morning" else "_evening"
+    if kind == "morning" or target_state == "morning_wake":
+        return "_morning"
+    if target_state in _FOCUSED:
+        return "_focus"
+    return "_evening" if kind == "evening" else ""
+
+
+def _without_voice(plan: Plan, kind: Kind, seed: int) -> Programme:
     whole_s, bed = plan.minutes * 60.0, cast("Bed", plan.bed)  # checked when it was planned
     if not plan.beat:
         hz = plan.target_hz

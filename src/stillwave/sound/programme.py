@@ -34,6 +34,7 @@ BEDS: tuple[str, ...] = get_args(Bed)
 
 LONGEST_S = 4 * 3600.0
 MOST_SEGMENTS = 1000
+MOST_CUES = 200
 CARRIER_RANGE_HZ = (100.0, 1000.0)
 CARRIER_RECOMMENDED_HZ = (200.0, 450.0)
 BEAT_RANGE_HZ = (0.5, 50.0)
@@ -59,11 +60,20 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ease: Ease = "linear"
 
 
+class Cue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something the voice says: which cue (`cues.names`), in which voice, and when it begins."""
+
+    at_s: float
+    name: str
+    voice: str
+
+
 class Programme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole sound of one session; `render.block(programme, start, stop)` is a function of this alone.
 
     `beat_db` and `bed_db` are the loudness of beat and bed beside each other (LU); only their difference is
-    heard, since `volume_level` sets the loudness of their sum. `swap` exchanges left and right.
+    heard, since `volume_level` sets the loudness of their sum. `voice_db` is the loudness of the voice above
+    that sum. `swap` exchanges left and right of the beat.
     """
 
     segments: tuple[Segment, ...]
@@ -77,6 +87,8 @@ class Programme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fade_in_s: float = 6.0
     fade_out_s: float = 10.0
     version: int = ENGINE_VERSION
+    cues: tuple[Cue, ...] = ()
+    voice_db: float = 3.0
 
     @property
     def total_samples(self) -> int:
@@ -131,6 +143,7 @@ def check(programme: Programme) -> None:
     _within("volume_level", programme.volume_level, 0, 100)
     _within("beat_db", programme.beat_db, -40, 12)
     _within("bed_db", programme.bed_db, -40, 12)
+    _within("voice_db", programme.voice_db, -20, 12)
     _within("fade_in_s", programme.fade_in_s, 5, 300)
     _within("fade_out_s", programme.fade_out_s, 5, 300)
     if not isinstance(programme.swap, bool):
@@ -140,6 +153,7 @@ def check(programme: Programme) -> None:
         msg = "bed must not be 'none' when method is 'none': nothing would be heard"
         raise ValueError(msg)
     _check_segments(programme)
+    _check_cues(programme)
 
 
 def _check_segments(programme: Programme) -> None:
@@ -162,6 +176,33 @@ def _check_segments(programme: Programme) -> None:
         _one_of(f"{field}.ease", segment.ease, EASES)
     total_s = sum(segment.seconds for segment in programme.segments)
     _within("the seconds of all segments together", total_s, 1, LONGEST_S)
+
+
+def _check_cues(programme: Programme) -> None:
+    if not isinstance(programme.cues, tuple) or len(programme.cues) > MOST_CUES:
+        msg = f"cues must hold at most {MOST_CUES} cues"
+        raise ValueError(msg)
+    if not programme.cues:
+        return
+    from stillwave.sound import cues
+
+    free_from = 0
+    for place, cue in enumerate(programme.cues):
+        field = f"cues[{place}]"
+        if not isinstance(cue, Cue):
+            msg = f"{field} must be a cue"
+            raise ValueError(msg)  # noqa: TRY004 - the caller maps ValueError alone
+        _one_of(f"{field}.voice", cue.voice, cues.voices())
+        _one_of(f"{field}.name", cue.name, cues.names(cue.voice))
+        longest_s = (programme.total_samples - cues.samples(cue.voice, cue.name)) / SAMPLE_RATE_HZ
+        if longest_s < 0:
+            msg = f"{field} must be shorter than the sound"
+            raise ValueError(msg)
+        _within(f"{field}.at_s", cue.at_s, 0, longest_s)
+        if cues.start(cue) < free_from:
+            msg = f"{field}.at_s must be after the cue before it has ended, at {free_from / SAMPLE_RATE_HZ:.2f}"
+            raise ValueError(msg)
+        free_from = cues.start(cue) + cues.samples(cue.voice, cue.name)
 
 
 def _within(field: str, value: object, least: float, most: float, *, whole: bool = False) -> None:

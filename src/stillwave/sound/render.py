@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.sound import kernels, levels, nature, noise, tones
+from stillwave.sound import kernels, levels, nature, noise, tones, voice
 from stillwave.sound.noise import BLOCK_SAMPLES, Sound, own
 from stillwave.sound.programme import Programme
 
@@ -94,6 +94,8 @@ def _whole_block(programme: Programme, start: int) -> Sound:
         kernels.fade(bed, start, total, fade_in, fade_out)
     if peak > 0.8:
         kernels.ceiling(bed)
+    if programme.cues:
+        voice.speak(programme, start, bed)
     return bed
 
 
