@@ -173,6 +173,11 @@ def render(
     volume: Annotated[int, typer.Option(min=0, max=70, help="0-70")] = 45,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same sound.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,  # noqa: FBT002
+    beat_db: Annotated[float | None, typer.Option(min=-40, max=12, help="Loudness of the beat beside the bed.")] = None,
+    bed_db: Annotated[float | None, typer.Option(min=-40, max=12, help="Loudness of the bed beside the beat.")] = None,
+    swap: Annotated[bool, typer.Option("--swap", help="Exchange left and right.")] = False,  # noqa: FBT002
+    method: Annotated[str | None, typer.Option(help="binaural, monaural, isochronic or none")] = None,
+    carrier: Annotated[float | None, typer.Option(min=100, max=1000, help="Carrier in Hz, throughout.")] = None,
 ) -> None:
     """Render a session to a file, without an account."""
     from stillwave.sessions import actions, audio
@@ -185,6 +190,9 @@ def render(
         initial, target, minutes, background, headphones=headphones, volume=volume,
         seed=secrets.randbelow(2**53) if seed is None else seed,
     )  # fmt: skip
+    programme = actions.adjusted(
+        programme, beat_db=beat_db, bed_db=bed_db, swap=swap or None, method=method, carrier_hz=carrier
+    )
     with _progress("Rendering", total=programme.total_samples) as step:
         audio.write_file(programme, file, step, told=audio.tags("Session", reason))
     _say(f"[bold]{file}[/]  {file.stat().st_size / 1e6:.1f} MB\n[dim]{reason}[/]")

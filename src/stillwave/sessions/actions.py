@@ -144,3 +144,16 @@ def unlearned(
     programme = rules.programme(plan, "custom", seed)
     check(programme)
     return programme, plan.reason
+
+
+def adjusted(programme: sound.Programme, *, carrier_hz: float | None = None, **fields: object) -> sound.Programme:
+    """The programme with the fields that are given, and one carrier throughout. Raises BadInput."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    if carrier_hz is not None:
+        given["segments"] = tuple(
+            msgspec.structs.replace(segment, carrier_from_hz=carrier_hz, carrier_to_hz=carrier_hz)
+            for segment in programme.segments
+        )
+    changed = msgspec.structs.replace(programme, **given)
+    check(changed)
+    return changed
