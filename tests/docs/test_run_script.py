@@ -271,7 +271,7 @@ def test_a_python_without_pip_is_said(door):
 
 
 PIP_OFFLINE = "ERROR: Could not find a version that satisfies the requirement uv==0.13.9 (from versions: none)"
-UV_OFFLINE = "error: Failed to fetch: `https://pypi.org/simple/numpy/`\n  Caused by: error sending request for url"
+UV_OFFLINE = "error: Failed to fetch: `https://index.example/simple/numpy/`\n  Caused by: error sending request for url"
 
 
 def test_an_index_out_of_reach_is_said_at_the_bootstrap(door):
