@@ -1,0 +1,143 @@
+"""What an engine is to the rest: `Database` opens transactions, `Tx` runs named queries.
+
+Values are the same on both engines: ids are UUID, times are aware UTC datetimes, JSON is text.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import aiosql
+import msgspec
+
+from stillwave.db.seal import Vault
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+# The name of the refusal when a value is none of its column's type: too large, not a date, not text.
+NO_FORM = "form"
+
+
+class Query:
+    """One named statement, in the text of each engine."""
+
+    __slots__ = ("name", "postgres", "sqlite")
+
+    def __init__(self, name: str, sqlite: str, postgres: str) -> None:
+        self.name, self.sqlite, self.postgres = name, sqlite, postgres
+
+
+class Queries:
+    """The queries of one feature: `queries.sql`, with `queries.<engine>.sql` beside it where they differ."""
+
+    def __init__(self, folder: Path) -> None:
+        self._queries: dict[str, Query] = {}
+        texts = {"sqlite": self._read(folder, "sqlite"), "postgres": self._read(folder, "postgres")}
+        if texts["sqlite"].keys() != texts["postgres"].keys():
+            odd = sorted(texts["sqlite"].keys() ^ texts["postgres"].keys())
+            raise RuntimeError(f"{folder}: queries on one engine only: {odd}")
+        for name, text in texts["sqlite"].items():
+            self._queries[name] = Query(name, text, texts["postgres"][name])
+
+    @staticmethod
+    def _read(folder: Path, engine: str) -> dict[str, str]:
+        driver = {"sqlite": "sqlite3", "postgres": "psycopg"}[engine]
+        found: dict[str, str] = {}
+        for path in (folder / "queries.sql", folder / f"queries.{engine}.sql"):
+            if path.exists():
+                loaded = aiosql.from_path(path, driver, mandatory_parameters=False)
+                found |= {name: getattr(loaded, name).sql for name in loaded.available_queries
+                          if not name.endswith("_cursor")}
+        return found
+
+    def __getattr__(self, name: str) -> Query:
+        try:
+            return self._queries[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class Tx(Protocol):
+    """An open transaction for one acting person (or nobody). It is never committed inside."""
+
+    vault: Vault
+
+    def run(self, query: Query, /, **values: object) -> int:
+        """Rows changed."""
+        ...
+
+    def rows(self, query: Query, /, **values: object) -> list[Row]:
+        """Every row, as the driver gave it."""
+        ...
+
+    def one(self, shape: type[T], query: Query, /, **values: object) -> T | None:
+        """The first row as `shape` (a msgspec Struct), or None."""
+        ...
+
+    def all(self, shape: type[T], query: Query, /, **values: object) -> list[T]:
+        """Every row as `shape`."""
+        ...
+
+    def value(self, query: Query, /, **values: object) -> Any:  # noqa: ANN401
+        """The first column of the first row, or None."""
+        ...
+
+    def act_as(self, user_id: uuid.UUID) -> None:
+        """From here on the transaction acts for this person."""
+        ...
+
+
+class Reading:
+    """What both engines do alike: turn rows into Structs."""
+
+    vault: Vault
+
+    def rows(self, query: Query, /, **values: object) -> list[Row]:
+        raise NotImplementedError
+
+    def one(self, shape: type[T], query: Query, /, **values: object) -> T | None:
+        found = self.rows(query, **values)
+        return msgspec.convert(found[0], shape, strict=False) if found else None
+
+    def all(self, shape: type[T], query: Query, /, **values: object) -> list[T]:
+        return [msgspec.convert(row, shape, strict=False) for row in self.rows(query, **values)]
+
+    def value(self, query: Query, /, **values: object) -> Any:  # noqa: ANN401
+        found = self.rows(query, **values)
+        return next(iter(found[0].values())) if found else None
+
+
+class Database(Protocol):
+    """An engine that is open."""
+
+    vault: Vault
+
+    @property
+    def engine(self) -> Literal["sqlite", "postgres"]:
+        """Which one it is; only `db/` may care."""
+        ...
+
+    def read(self, acting: uuid.UUID | None = None) -> Any:  # noqa: ANN401
+        """A context manager: a transaction that only reads."""
+        ...
+
+    def write(self, acting: uuid.UUID | None = None) -> Any:  # noqa: ANN401
+        """A context manager: a transaction that is committed at its end, or rolled back on an error."""
+        ...
+
+    def raw(self) -> Any:  # noqa: ANN401
+        """A driver connection of its own for migrations; the caller closes it."""
+        ...
+
+    def prepare_months(self, now: dt.datetime) -> None:
+        """The partitions of the months around `now` exist, where there are partitions."""
+        ...
+
+    def close(self) -> None:
+        """Every connection is closed."""
+        ...

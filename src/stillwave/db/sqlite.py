@@ -1,0 +1,196 @@
+"""The embedded engine: SQLite in one file, encrypted by SQLCipher."""
+
+from __future__ import annotations
+
+import datetime as dt
+import queue
+import re
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import sqlcipher3.dbapi2 as sqlcipher
+
+from stillwave.db.handle import NO_FORM, Query, Reading, Row
+from stillwave.db.keys import open_encrypted
+from stillwave.db.seal import Vault
+from stillwave.errors import ConstraintBroken, StorageFull, Unavailable
+
+
+def as_text(moment: dt.datetime) -> str:
+    """A time as SQLite keeps it: UTC, milliseconds, `2026-01-31T23:59:59.000Z`."""
+    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _as_parameter(value: object) -> object:
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, dt.datetime):
+        return as_text(value)
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    return value
+
+
+def _as_dict(cursor: sqlcipher.Cursor, row: tuple[object, ...]) -> dict[str, object]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+class SqliteTx(Reading):
+    """A transaction on the embedded database."""
+
+    def __init__(self, connection: sqlcipher.Connection, vault: Vault) -> None:
+        self._connection, self.vault = connection, vault
+
+    def _execute(self, query: Query, values: Mapping[str, object]) -> sqlcipher.Cursor:
+        try:
+            return self._connection.execute(
+                query.sqlite, {name: _as_parameter(value) for name, value in values.items()}
+            )
+        except sqlcipher.IntegrityError as error:
+            raise ConstraintBroken(_sqlite_constraint(self._connection, query, str(error))) from error
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise ConstraintBroken(NO_FORM) from error
+
+    def run(self, query: Query, /, **values: object) -> int:
+        return int(self._execute(query, values).rowcount)
+
+    def rows(self, query: Query, /, **values: object) -> list[Row]:
+        cursor = self._execute(query, values)
+        return [_as_dict(cursor, row) for row in cursor.fetchall()]
+
+    def act_as(self, user_id: uuid.UUID) -> None:
+        """Nothing to tell SQLite: every query names its person."""
+
+
+def _sqlite_constraint(connection: sqlcipher.Connection, query: Query, message: str) -> str:
+    """The name PostgreSQL would give; SQLite itself names only checks."""
+    kind, _, rest = message.partition(" constraint failed")
+    places = [place.split(".") for place in rest.removeprefix(": ").split(", ")]
+    if kind == "CHECK":
+        return rest.removeprefix(": ")
+    if kind == "NOT NULL":
+        return f"{'_'.join(places[0])}_not_null"
+    if kind == "UNIQUE":
+        return _sqlite_unique(connection, places[0][0], [place[-1] for place in places])
+    if kind == "FOREIGN KEY":
+        table = _WRITES_TO.search(query.sqlite)
+        named = _FOREIGN_KEY.search(_sqlite_ddl(connection, table[1])) if table else None
+        return named[1] if named else "unknown"
+    return NO_FORM
+
+
+_WRITES_TO = re.compile(r"\b(?:INTO|UPDATE)\s+(\w+)", re.IGNORECASE)
+# A table that refers to a session and to its person checks the session first, on PostgreSQL as well.
+_FOREIGN_KEY = re.compile(r"CONSTRAINT (\w+) FOREIGN KEY")
+
+
+def _sqlite_ddl(connection: sqlcipher.Connection, table: str) -> str:
+    row = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _sqlite_unique(connection: sqlcipher.Connection, table: str, columns: list[str]) -> str:
+    named = re.search(rf"CONSTRAINT (\w+) UNIQUE \({', '.join(columns)}\)", _sqlite_ddl(connection, table))
+    if named:
+        return named[1]
+    for _, index, unique, origin, _ in connection.execute(f"PRAGMA index_list({table})").fetchall():
+        found = [row[2] for row in connection.execute(f"PRAGMA index_info({index})").fetchall()]
+        if unique and found == columns:
+            return f"{table}_pkey" if origin == "pk" else str(index)
+    return "unknown"
+
+
+class SqliteDatabase:
+    """The embedded default: one encrypted file, WAL, one writer at a time."""
+
+    engine: Literal["sqlite"] = "sqlite"
+    connections = 8
+
+    def __init__(self, path: Path, key: bytes, vault: Vault) -> None:
+        self._path, self._key, self.vault = path, key, vault
+        self._idle: queue.LifoQueue[sqlcipher.Connection] = queue.LifoQueue()
+        self._slots = threading.BoundedSemaphore(self.connections)
+        # Writers of this process queue here; SQLite's own busy wait is neither fair nor quick.
+        self._writing = threading.Lock()
+        self._idle.put(self.raw())
+        for suffix in ("", "-wal", "-shm"):
+            file = Path(f"{path}{suffix}")
+            if file.exists():
+                file.chmod(0o600)
+
+    def raw(self) -> sqlcipher.Connection:
+        connection = open_encrypted(self._path, self._key)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")  # nothing readable is spilled to disk
+        connection.execute("PRAGMA cache_size = -64000")  # pages stay decrypted: reads cost as plain ones
+        connection.execute("PRAGMA busy_timeout = 10000")
+        return connection
+
+    @contextmanager
+    def read(self, acting: uuid.UUID | None = None) -> Iterator[SqliteTx]:  # noqa: ARG002
+        with self._transaction("BEGIN") as tx:
+            yield tx
+
+    @contextmanager
+    def write(self, acting: uuid.UUID | None = None) -> Iterator[SqliteTx]:  # noqa: ARG002
+        if not self._writing.acquire(timeout=20):
+            raise Unavailable("The database is busy. Please try again.")
+        try:
+            with self._transaction("BEGIN IMMEDIATE") as tx:
+                yield tx
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[SqliteTx]:
+        if not self._slots.acquire(timeout=20):
+            raise Unavailable("Too many requests at once. Please try again.")
+        connection = None
+        try:
+            try:
+                connection = self._idle.get_nowait()
+            except queue.Empty:
+                connection = self.raw()
+            connection.execute(begin)
+            try:
+                yield SqliteTx(connection, self.vault)
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+        except sqlcipher.OperationalError as error:
+            if connection is not None and connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise _sqlite_trouble(error) from error
+        finally:
+            if connection is not None:
+                self._idle.put(connection)
+            self._slots.release()
+
+    def prepare_months(self, now: dt.datetime) -> None:
+        """Nothing to prepare: SQLite has no partitions."""
+
+    def close(self) -> None:
+        while True:
+            try:
+                self._idle.get_nowait().close()
+            except queue.Empty:
+                return
+
+
+def _sqlite_trouble(error: Exception) -> Exception:
+    text = str(error)
+    if "disk is full" in text:
+        return StorageFull("The disk of the server is full. Nothing was stored; free some space and try again.")
+    if "readonly" in text or "unable to open" in text or "disk I/O" in text:
+        return StorageFull("The data folder cannot be written. Nothing was stored; check its disk and its rights.")
+    if "locked" in text or "busy" in text:
+        return Unavailable("The database is busy. Please try again.")
+    return error
