@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -40,7 +41,7 @@ class Case(NamedTuple):
     body: bytes | None
     field: str | None  # named by the refusal; None where the status says it all
     status: int = 422
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
     allowed: object = None  # a value that must be among the allowed ones
 
 
@@ -165,7 +166,7 @@ def field_cases() -> Iterator[Case]:
                     allowed = LISTS[field][0]
                 yield Case(
                     f"{method} {path} {field} {number}", method, path, dumped({**good, field: value}),
-                    named, allowed=allowed if named and not ("\0" in str(value)) else None, headers=JSON,
+                    named, allowed=allowed if named and "\0" not in str(value) else None, headers=JSON,
                 )  # fmt: skip
             if field in good and field not in ("consent_health_data", "sleep_quality", "minutes", "none", "preferred_duration"):
                 rest = {name: value for name, value in good.items() if name != field}
