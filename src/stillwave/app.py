@@ -78,7 +78,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
 
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncIterator[None]:
-        files.sweep()
+        files.begin()
         if warm:
             threading.Thread(target=audio.warm_up, name="warm-up", daemon=True).start()
         try:
