@@ -115,6 +115,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
 
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncIterator[None]:
+        files.begin()
         keeper = threading.Thread(target=keep_house, name="housekeeping", daemon=True)
         keeper.start()
         try:

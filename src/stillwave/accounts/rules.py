@@ -106,6 +106,14 @@ def normal_email(text: str) -> str:
     return found.normalized.lower()
 
 
+def account_key(text: str) -> str:
+    """What tries are counted by: one key for every spelling of an address; for what is none, the text itself."""
+    try:
+        return normal_email(text)
+    except BadInput:
+        return text.strip().lower()
+
+
 def normal_phone(text: str) -> str:
     """The number as E.164, such as +442079460000. Raises BadInput."""
     allowed = "an international number starting with +, such as +44 20 7946 0000"

@@ -22,6 +22,7 @@ from stillwave.accounts.rules import (
     Password,
     Preferences,
     SignUp,
+    account_key,
     device_name,
 )
 from stillwave.accounts.store import Consent, Login
@@ -112,7 +113,7 @@ def _sign_in(request: Ask, who: Credentials) -> str:
     kit = kit_of(request)
     kit.limits.count("sign_in_address", address_of(request))
     kit.limits.count("sign_in_all", "all")
-    kit.limits.count("sign_in_account", who.email.strip().lower())
+    kit.limits.count("sign_in_account", account_key(who.email))
     return actions.sign_in(
         kit.database, who, device_name(request.headers.get("user-agent", "")), kit.clock()
     )
@@ -121,7 +122,7 @@ def _sign_in(request: Ask, who: Credentials) -> str:
 def _start_recovery(request: Ask, email: str) -> None:
     kit = kit_of(request)
     kit.limits.count("recover_address", address_of(request))
-    kit.limits.count("recover_account", email.strip().lower())
+    kit.limits.count("recover_account", account_key(email))
     with kit.database.write() as tx:
         started = actions.start_recovery(tx, email, kit.clock())
     if started:
@@ -141,7 +142,7 @@ def recovery_mail(base_url: str, code: str) -> str:
 def _recover(request: Ask, wish: Recovery) -> None:
     kit = kit_of(request)
     kit.limits.count("reset_address", address_of(request))
-    kit.limits.count("reset_account", wish.email.strip().lower())
+    kit.limits.count("reset_account", account_key(wish.email))
     actions.recover(kit.database, wish.email, wish.code, wish.password, kit.clock())
 
 

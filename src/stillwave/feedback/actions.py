@@ -50,8 +50,10 @@ def change(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -
 
 def take_back(tx: Tx, user_id: UUID, session_id: UUID) -> None:
     """The answer is gone; the profile is as if it had not been given (red flags stay)."""
-    if not tx.run(SQL.delete_feedback, user_id=user_id, session_id=session_id, start_time=moment(session_id)):
+    which = {"user_id": user_id, "session_id": session_id, "start_time": moment(session_id)}
+    if not tx.run(SQL.delete_feedback, **which):
         raise NotFound("There is no feedback for this session.")
+    tx.run(SQL.unrate_session, **which)
 
 
 def current(tx: Tx, user_id: UUID, session_id: UUID) -> FeedbackRow:

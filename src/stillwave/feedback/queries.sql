@@ -4,6 +4,10 @@ UPDATE sessions SET effectiveness_rating = :effectiveness, side_effects = :side_
     end_time = COALESCE(end_time, :now)
 WHERE user_id = :user_id AND id = :session_id AND start_time = :start_time;
 
+-- name: unrate_session!
+UPDATE sessions SET effectiveness_rating = NULL, side_effects = NULL
+WHERE user_id = :user_id AND id = :session_id AND start_time = :start_time;
+
 -- name: feedback_of
 SELECT id, session_id, rating, feedback_text, physical_effects, mental_effects, created_at
 FROM session_feedback

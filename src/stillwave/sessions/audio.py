@@ -172,10 +172,13 @@ class SoundFiles:
             part.unlink(missing_ok=True)
             raise disk_trouble(error) from error
         with self._database.write(user_id) as tx:
-            tx.run(
+            known = tx.run(
                 SQL.set_size, user_id=user_id, id=row.id, start_time=session.start_time,
                 size_bytes=sealed_size(path),
             )  # fmt: skip
+        if not known:  # the person was erased meanwhile
+            path.unlink(missing_ok=True)
+            raise NotFound("There is no such session.")
 
     def _make_room(self, keep: Path) -> None:
         files = sorted(self._folder.glob("*.swf"), key=lambda file: file.stat().st_mtime)
@@ -187,6 +190,12 @@ class SoundFiles:
                 held -= file.stat().st_size
                 file.unlink(missing_ok=True)
 
+    def begin(self) -> None:
+        """What an earlier run left behind is gone: half-made files, and files whose rows are gone."""
+        for part in self._folder.glob("*.part"):
+            part.unlink(missing_ok=True)
+        self.sweep()
+
     def sweep(self) -> int:
         """Files whose rows are gone are unlinked; returns how many. Safe to run at any time, twice."""
         with self._database.read() as tx:
@@ -196,8 +205,6 @@ class SoundFiles:
                 (self._folder / entry.file_path).unlink(missing_ok=True)
             with self._database.write(entry.user_id) as tx:
                 tx.run(SQL.unlinked, user_id=entry.user_id, id=entry.id)
-        for part in self._folder.glob("*.part"):
-            part.unlink(missing_ok=True)
         return len(gone)
 
     def measure_soon(self, user_id: UUID, session_id: UUID) -> None:

@@ -1,0 +1,285 @@
+"""Every route, asked by everybody it is not for. A route that is not in the table fails the first test."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from litestar.routes import HTTPRoute
+
+from stillwave.accounts import actions as accounts
+from stillwave.app import create_app
+from tests.cast import ALICE, BOB, CHARLIE, Clock
+from tests.served import SCREENING, Served, Visitor
+
+
+class Route(NamedTuple):
+    """What one route takes, and whom it is for."""
+
+    method: str
+    path: str
+    sent: dict[str, Any] | None = None
+    open_to_all: bool = False
+    operators: bool = False
+
+    @property
+    def is_api(self) -> bool:
+        return self.path.startswith("/api/")
+
+    @property
+    def of_one_row(self) -> bool:
+        return any(name in self.path for name in ("_id:uuid}", "{date:date}"))
+
+
+S, L, D = "{session_id:uuid}", "{login_id:uuid}", "{date:date}"
+ANSWER, SECRET = {"rating": 1}, {"password": ALICE.password, "confirm": "erase"}
+NEW_PASSWORD = {"current_password": ALICE.password, "password": "seven quiet otters sleeping"}
+
+ROUTES = [
+    Route("POST", "/api/v1/accounts", open_to_all=True),
+    Route("POST", "/api/v1/logins", open_to_all=True),
+    Route("POST", "/api/v1/recoveries", open_to_all=True),
+    Route("POST", "/api/v1/recoveries/complete", open_to_all=True),
+    Route("GET", "/api/v1/logins"),
+    Route("DELETE", f"/api/v1/logins/{L}"),
+    Route("DELETE", "/api/v1/logins/current"),
+    Route("GET", "/api/v1/me"),
+    Route("POST", "/api/v1/password", NEW_PASSWORD),
+    Route("GET", "/api/v1/preferences"),
+    Route("PUT", "/api/v1/preferences", {"preferred_duration": 7}),
+    Route("GET", "/api/v1/consents"),
+    Route("PUT", "/api/v1/consents/{purpose:str}", {"give": False}),
+    Route("GET", "/api/v1/profile"),
+    Route("PUT", "/api/v1/profile/adaptation", {"on": False}),
+    Route("GET", "/api/v1/screening"),
+    Route("PUT", "/api/v1/screening", {**SCREENING, "age_group": "16_17"}),
+    Route("POST", "/api/v1/sessions", {"target_state": "calm_focus", "minutes": 5}),
+    Route("GET", "/api/v1/sessions"),
+    Route("GET", f"/api/v1/sessions/{S}"),
+    Route("PATCH", f"/api/v1/sessions/{S}", {"position_s": 7}),
+    Route("GET", f"/api/v1/sessions/{S}/measured"),
+    Route("GET", f"/api/v1/sessions/{S}/audio.wav"),
+    Route("GET", f"/api/v1/sessions/{S}/audio.flac"),
+    Route("POST", f"/api/v1/sessions/{S}/feedback", ANSWER),
+    Route("GET", f"/api/v1/sessions/{S}/feedback"),
+    Route("PUT", f"/api/v1/sessions/{S}/feedback", ANSWER),
+    Route("DELETE", f"/api/v1/sessions/{S}/feedback"),
+    Route("POST", "/api/v1/progress", {"date": "2026-11-25", "sleep_quality": 1}),
+    Route("GET", "/api/v1/progress"),
+    Route("DELETE", f"/api/v1/progress/{D}"),
+    Route("GET", "/api/v1/progress/summary"),
+    Route("PUT", "/api/v1/restriction", {"on": True}),
+    Route("GET", "/api/v1/export"),
+    Route("POST", "/api/v1/erasure", SECRET),
+    Route("GET", "/api/v1/schema", open_to_all=True),
+    Route("GET", "/api/v1/schema/openapi.json", open_to_all=True),
+    Route("GET", "/api/v1/schema/{path:str}", open_to_all=True),
+    Route("GET", "/health", open_to_all=True),
+    Route("GET", "/static/{file_path:path}", open_to_all=True),
+    Route("HEAD", "/static/{file_path:path}", open_to_all=True),
+    Route("GET", "/", open_to_all=True),
+    Route("GET", "/sign-up", open_to_all=True),
+    Route("POST", "/sign-up", open_to_all=True),
+    Route("GET", "/sign-in", open_to_all=True),
+    Route("POST", "/sign-in", open_to_all=True),
+    Route("GET", "/recover", open_to_all=True),
+    Route("POST", "/recover", open_to_all=True),
+    Route("GET", "/reset", open_to_all=True),
+    Route("POST", "/reset", open_to_all=True),
+    Route("POST", "/sign-out", {}),
+    Route("GET", "/phone"),
+    Route("POST", "/phone", {"phone": "+14155552672"}),
+    Route("GET", "/preferences"),
+    Route("POST", "/preferences", {"preferred_duration": "7"}),
+    Route("POST", f"/logins/{L}/revoke", {}),
+    Route("POST", "/logins/revoke-others", {}),
+    Route("GET", "/screening"),
+    Route("POST", "/screening", {"age_group": "16_17", "none": "yes", "agree_not_driving": "yes"}),
+    Route("GET", "/profile"),
+    Route("POST", "/profile/adaptation", {"on": "no"}),
+    Route("GET", "/start"),
+    Route("POST", "/sessions", {"target_state": "calm_focus", "minutes": "5"}),
+    Route("GET", f"/sessions/{S}"),
+    Route("GET", f"/sessions/{S}/rate"),
+    Route("POST", f"/sessions/{S}/rate", {"rating": "1"}),
+    Route("GET", "/history"),
+    Route("GET", "/progress"),
+    Route("POST", "/progress", {"date": "2026-11-25", "sleep_quality": "1"}),
+    Route("GET", "/privacy"),
+    Route("POST", "/consents/{purpose:str}", {"give": "no"}),
+    Route("POST", "/privacy/restriction", {"on": "yes"}),
+    Route("POST", "/password", NEW_PASSWORD),
+    Route("GET", "/privacy/export"),
+    Route("POST", "/privacy/erase", SECRET),
+    Route("GET", "/operator", operators=True),
+]  # fmt: skip
+
+
+class Places(NamedTuple):
+    """Where Alice's own rows are."""
+
+    session: str
+    login: str
+
+    def fill(self, path: str) -> str:
+        filled = path.replace(S, self.session).replace(L, self.login).replace(D, "2026-11-25")
+        return filled.replace("{purpose:str}", "health_data")
+
+
+@pytest.fixture
+def places(alice: Visitor, clock: Clock) -> Places:
+    """Alice has a rated session, a diary day and a login."""
+    session = alice.session(background_only=True)["id"]
+    clock.advance(minutes=6)
+    alice.rate(session, feedback_text="mine alone")
+    kept = alice.post("/api/v1/progress", json={"date": "2026-11-25", "sleep_quality": 9, "notes": "mine alone"})
+    assert kept.status_code == 201
+    return Places(session, alice.get("/api/v1/logins").json()[0]["id"])
+
+
+def ask(visitor: Visitor, route: Route, places: Places) -> httpx.Response:
+    sent: dict[str, Any] = {}
+    if route.sent is not None:
+        sent = {"json" if route.is_api else "data": route.sent}
+    return visitor.request(route.method, places.fill(route.path), **sent)
+
+
+def all_of(alice: Visitor, places: Places) -> dict[str, Any]:
+    """Everything Alice could notice having changed."""
+    found = {
+        path: alice.get(f"/api/v1/{path}").json()
+        for path in ("me", "logins", "preferences", "consents", "profile", "screening", "sessions", "progress")
+    }
+    for login in found["logins"]:
+        login.pop("last_seen_at")
+    return found | {"feedback": alice.get(f"/api/v1/sessions/{places.session}/feedback").json()}
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_every_route_is_in_the_table(served: Served) -> None:
+    app = create_app(served.kit, warm=False)
+    there = {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method in route.methods - {"OPTIONS"}
+    }
+    assert there == {(route.method, route.path) for route in ROUTES}
+
+
+def test_another_persons_ids_are_not_found(served: Served, alice: Visitor, bob: Visitor, places: Places) -> None:
+    before, wrong = all_of(alice, places), []
+    for route in ROUTES:
+        if not route.of_one_row:
+            continue
+        answer = ask(bob, route, places)
+        kind = "application/problem+json" if route.is_api else "text/html; charset=utf-8"
+        if answer.status_code != 404 or answer.headers["content-type"] != kind or "mine alone" in answer.text:
+            wrong.append(f"{route.method} {route.path}: {answer.status_code}")
+    assert not wrong
+    assert all_of(alice, places) == before
+
+
+def test_the_answer_for_anothers_id_is_that_for_an_id_that_never_was(alice: Visitor, bob: Visitor, places: Places) -> None:
+    nowhere = Places(places.session[:-4] + "0000", places.login[:-4] + "0000")
+    for route in ROUTES:
+        if route.of_one_row and D not in route.path:
+            theirs, never = ask(bob, route, places), ask(bob, route, nowhere)
+            assert theirs.status_code == never.status_code == 404, route
+            assert theirs.text.replace(places.session, "").replace(places.login, "") == never.text.replace(
+                nowhere.session, ""
+            ).replace(nowhere.login, ""), route
+
+
+def nobody(served: Served, alice: Visitor) -> Visitor:
+    return served.visitor()
+
+
+def with_a_made_up_token(served: Served, alice: Visitor) -> Visitor:
+    """The right person in the token, the wrong chance."""
+    visitor = served.visitor()
+    token = alice.headers["Authorization"]
+    visitor.headers["Authorization"] = token[:40] + token[40:][::-1]
+    return visitor
+
+
+def with_nonsense(served: Served, alice: Visitor) -> Visitor:
+    visitor = served.visitor()
+    visitor.headers["Authorization"] = "Bearer \u00e4\u00f6%00'; --"
+    return visitor
+
+
+def with_a_revoked_login(served: Served, alice: Visitor) -> Visitor:
+    visitor = served.visitor()
+    visitor.sign_in(ALICE)
+    token = visitor.headers["Authorization"]
+    assert visitor.delete("/api/v1/logins/current").status_code == 204
+    visitor.headers["Authorization"] = token
+    return visitor
+
+
+def with_a_disabled_account(served: Served, alice: Visitor) -> Visitor:
+    """Disabled by a hand in the database, so that the login itself is still there."""
+    visitor = served.visitor()
+    visitor.sign_up(CHARLIE)
+    with served.kit.database.write() as tx:
+        user = accounts.by_email(tx, CHARLIE.email)
+        tx.act_as(user.id)
+        tx.run(accounts.SQL.set_status, user_id=user.id, account_status="disabled", now=served.kit.clock())
+    return visitor
+
+
+def with_an_old_cookie(served: Served, alice: Visitor) -> Visitor:
+    visitor = with_a_revoked_login(served, alice)
+    visitor.cookies.set("stillwave_login", visitor.headers.pop("Authorization").removeprefix("Bearer "))
+    return visitor
+
+
+STRANGERS = [nobody, with_a_made_up_token, with_nonsense, with_a_revoked_login, with_a_disabled_account, with_an_old_cookie]
+
+
+def test_who_is_not_signed_in_is_sent_to_sign_in(served: Served, alice: Visitor, places: Places) -> None:
+    before, wrong = all_of(alice, places), []
+    for who in STRANGERS:
+        stranger = who(served, alice)
+        for route in ROUTES:
+            if route.open_to_all:
+                continue
+            answer = ask(stranger, route, places)
+            if route.is_api:
+                right = answer.status_code == 401 and answer.headers["content-type"] == "application/problem+json"
+            else:
+                right = answer.status_code == 303 and answer.headers["location"] == "/sign-in"
+            if not right or "mine alone" in answer.text:
+                wrong.append(f"{who.__name__}: {route.method} {route.path}: {answer.status_code}")
+        assert "mine alone" not in stranger.get("/").text
+    assert not wrong
+    assert all_of(alice, places) == before
+
+
+def test_only_operators_see_the_operators_page(served: Served, alice: Visitor) -> None:
+    refused = alice.get("/operator")
+    assert refused.status_code == 403
+    assert "Free disk" not in refused.text
+    with served.kit.database.write() as tx:
+        user = accounts.by_email(tx, ALICE.email)
+        tx.act_as(user.id)
+        accounts.set_role(tx, user.id, "operator", served.kit.clock())
+    assert alice.get("/operator").status_code == 303  # the rights changed: sign in anew
+    alice.sign_in(ALICE)
+    page = alice.get("/operator")
+    assert page.status_code == 200
+    assert "Free disk" in page.text
+    assert ALICE.email not in page.text
+
+
+def test_lists_hold_only_ones_own(alice: Visitor, bob: Visitor, places: Places) -> None:
+    assert bob.get("/api/v1/sessions").json()["items"] == []
+    assert bob.get(f"/api/v1/sessions?before={places.session[:-4]}ffff").json()["items"] == []
+    assert bob.get("/api/v1/progress").json()["items"] == []
+    assert [login["id"] for login in bob.get("/api/v1/logins").json()] != [places.login]
+    assert bob.get("/api/v1/progress/summary").json()["total_sessions"] == 0
+    assert bob.get("/api/v1/me").json()["email"] == BOB.email
+    export = bob.get("/api/v1/export").content
+    assert places.session.encode() not in export
