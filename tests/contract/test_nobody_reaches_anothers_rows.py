@@ -9,6 +9,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from stillwave.accounts import actions as accounts
+from stillwave.accounts.store import SQL
 from stillwave.app import create_app
 from tests.cast import ALICE, BOB, CHARLIE, Clock
 from tests.served import SCREENING, Served, Visitor
@@ -61,6 +62,7 @@ ROUTES = [
     Route("GET", f"/api/v1/sessions/{S}/measured"),
     Route("GET", f"/api/v1/sessions/{S}/audio.wav"),
     Route("GET", f"/api/v1/sessions/{S}/audio.flac"),
+    Route("GET", f"/api/v1/sessions/{S}/audio.opus"),
     Route("POST", f"/api/v1/sessions/{S}/feedback", ANSWER),
     Route("GET", f"/api/v1/sessions/{S}/feedback"),
     Route("PUT", f"/api/v1/sessions/{S}/feedback", ANSWER),
@@ -79,6 +81,7 @@ ROUTES = [
     Route("GET", "/static/{file_path:path}", open_to_all=True),
     Route("HEAD", "/static/{file_path:path}", open_to_all=True),
     Route("GET", "/", open_to_all=True),
+    Route("POST", "/demo", open_to_all=True),
     Route("GET", "/sign-up", open_to_all=True),
     Route("POST", "/sign-up", open_to_all=True),
     Route("GET", "/sign-in", open_to_all=True),
@@ -226,7 +229,7 @@ def with_a_disabled_account(served: Served, alice: Visitor) -> Visitor:
     with served.kit.database.write() as tx:
         user = accounts.by_email(tx, CHARLIE.email)
         tx.act_as(user.id)
-        tx.run(accounts.SQL.set_status, user_id=user.id, account_status="disabled", now=served.kit.clock())
+        tx.run(SQL.set_status, user_id=user.id, account_status="disabled", now=served.kit.clock())
     return visitor
 
 
