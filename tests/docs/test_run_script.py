@@ -105,12 +105,10 @@ def test_a_first_start_installs_and_serves(door, shell):
     assert uv.endswith(f"UV_PYTHON={door.path}/python3 never")
 
 
-def test_a_second_start_installs_nothing_says_nothing_and_is_quick(door):
+def test_a_second_start_installs_nothing_and_says_nothing(door):
     door.run()
     installed = door.called()
-    before = time.perf_counter()
     assert door.run("version") == (0, f"stillwave in {door.clone} on {door.clone}/data: version\n", "")
-    assert time.perf_counter() - before < 1
     assert door.called() == installed
 
 
