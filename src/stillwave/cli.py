@@ -39,11 +39,11 @@ def main() -> None:
     try:
         app()
     except errors.StillwaveError as error:
-        _say(f"[bold red]{error.title}.[/] {error.detail}", err=True)
+        _say(f"[bold red]{error.title}.[/] {_plain(error.detail)}", err=True)
         for name in ("errors", "possible"):
             lines = error.extra.get(name)
             for line in lines if isinstance(lines, list) else []:
-                _say(f"  {_line(line)}", err=True)
+                _say(f"  {_plain(_line(line))}", err=True)
         sys.exit(next((code for kind, code in _EXIT.items() if isinstance(error, kind)), 1))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -54,6 +54,13 @@ def _line(entry: object) -> str:
         allowed = entry.get("allowed")
         return f"{entry.get('field')}: {entry.get('problem')}" + (f" (allowed: {allowed})" if allowed else "")
     return str(entry)
+
+
+def _plain(text: object) -> str:
+    """Square brackets stay as they are: in names of files and people they are no markup."""
+    from rich.markup import escape
+
+    return escape(str(text))
 
 
 def _say(text: str, *, err: bool = False) -> None:
@@ -134,8 +141,9 @@ def _serve(*, after: str | None = None) -> None:
                 "Is another server running there? Choose another with --port."
             ) from error
         kit = Kit(settings=settings, database=database, limits=RateLimits(), mail=Mailer(settings))
-        _say(f"Stillwave is at [bold]{settings.base_url}[/]  (Ctrl+C ends it)")
-        _say(f"[dim]Data: {settings.data_dir}  ·  Root key: {settings.root_key_file} (keep a copy elsewhere)[/]")
+        _say(f"Stillwave is at [bold]{_plain(settings.base_url)}[/]  (Ctrl+C ends it)")
+        data, key = _plain(settings.data_dir), _plain(settings.root_key_file)
+        _say(f"[dim]Data: {data}  ·  Root key: {key} (keep a copy elsewhere)[/]")
         if after:
             _say(after)
         config = uvicorn.Config(
@@ -195,7 +203,7 @@ def render(
     )
     with _progress("Rendering", total=programme.total_samples) as step:
         audio.write_file(programme, file, step, told=audio.tags("Session", reason))
-    _say(f"[bold]{file}[/]  {file.stat().st_size / 1e6:.1f} MB\n[dim]{reason}[/]")
+    _say(f"[bold]{_plain(file)}[/]  {file.stat().st_size / 1e6:.1f} MB\n[dim]{_plain(reason)}[/]")
 
 
 @app.command()
@@ -315,18 +323,21 @@ def user_create(
 def user_list(most: Annotated[int, typer.Option(min=1)] = 1000) -> None:
     """List the accounts."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from stillwave.accounts import actions
 
-    table = Table("E-mail", "Status", "Tier", "Role", "Since", "Last sign-in", box=None)
+    table = Table(Column("E-mail", overflow="fold"), "Status", "Tier", "Role", "Since", "Last sign-in", box=None)
     with _open() as (_settings, database), database.read() as tx:
         for user, email in actions.everyone(tx, most):
             last = f"{user.last_login:%Y-%m-%d}" if user.last_login else "never"
             table.add_row(
-                email, user.account_status, user.subscription_tier, user.role, f"{user.created_at:%Y-%m-%d}", last
+                _plain(email), user.account_status, user.subscription_tier, user.role, f"{user.created_at:%Y-%m-%d}", last
             )
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=1000)  # a program reads it: no address is cut to fit
+    console.print(table)
 
 
 def _change(email: str, change: Any) -> None:  # noqa: ANN401
