@@ -169,7 +169,7 @@ class SoundFiles:
             part.chmod(0o600)
             part.replace(path)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            _drop(part)
             raise disk_trouble(error) from error
         with self._database.write(user_id) as tx:
             known = tx.run(
@@ -278,6 +278,12 @@ def disk_trouble(error: OSError) -> StorageFull:
     return StorageFull("The sound folder cannot be written, so the file was not made. Check its rights.")
 
 
+def _drop(part: Path) -> None:
+    """No part of a file is left; on a disk that cannot be written there is none."""
+    with contextlib.suppress(OSError):
+        part.unlink(missing_ok=True)
+
+
 def write_file(
     programme: Programme, path: Path, progress: Callable[[int], None] | None = None, *, told: dict[str, str] | None = None
 ) -> None:
@@ -294,10 +300,10 @@ def write_file(
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        _drop(part)
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise BadInput("FILE", "lies in a folder that does not exist", "a file in an existing folder") from error
         raise disk_trouble(error) from error
     except BaseException:
-        part.unlink(missing_ok=True)
+        _drop(part)
         raise
