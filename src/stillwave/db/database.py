@@ -36,6 +36,11 @@ def open_database(settings: Settings) -> SqliteDatabase | PostgresDatabase:
         database = PostgresDatabase(settings.database_url, vault)
         database.open()
         return database
+    if settings.database_file.exists() and not settings.keys_file.exists():
+        raise CannotStart(
+            f"The key store {settings.keys_file} is missing: without it nothing that people wrote can be read. "
+            "Put it back from your backup. Nothing was changed."
+        )
     root, vault = open_vault(settings, has_data=settings.database_file.exists())
     return SqliteDatabase(settings.database_file, root.derive("database"), vault)
 
