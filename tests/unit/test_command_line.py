@@ -142,6 +142,33 @@ def test_a_folder_that_may_not_be_written_is_named(run: Run) -> None:
     assert "Traceback" not in refused.stderr
 
 
+def test_a_read_only_disk_is_one_clear_error(run: Run, tmp_path: Path) -> None:
+    fixed = tmp_path / "fixed"
+    fixed.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", str(fixed)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    try:
+        refused = run("render", "--minutes", "1", "--background", "none", str(fixed / "out.flac"))
+        assert refused.returncode == 73, refused.stderr
+        assert "cannot be written" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    finally:
+        subprocess.run(["umount", str(fixed)], check=True)
+
+
+def test_square_brackets_in_a_name_are_shown(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "calm [one].flac").touch()
+    refused = run("render", "--minutes", "1", "calm [one].flac")
+    assert refused.returncode == 1
+    assert "calm [one].flac exists already" in refused.stderr
+
+
+def test_a_narrow_list_of_accounts_cuts_no_address(run: Run) -> None:
+    assert user(run, "create", "somebody.with.a.long.name@example.org", "+41446681800").returncode == 0
+    assert "somebody.with.a.long.name@example.org" in run("user", "list", COLUMNS="40").stdout
+
+
 # --- keys and starting --------------------------------------------------------------------------
 
 
@@ -174,6 +201,17 @@ def test_without_its_root_key_nothing_starts_and_nothing_is_touched(run: Run, in
         assert "Traceback" not in refused.stderr
     assert unchanged(installed, before)
     assert key.exists() is (harm != "lost")
+
+
+def test_a_lost_key_store_is_not_replaced_by_an_empty_one(run: Run, installed: Path) -> None:
+    """An empty one would start, and every sealed value would be lost in silence."""
+    (installed / "keys.db").unlink()
+    before = {path.name: path.read_bytes() for path in installed.iterdir()}
+    for words in (("user", "list"), ("doctor",), ("db", "migrate"), ("serve", "--port", "0")):
+        refused = run(*words)
+        assert refused.returncode == 78, words
+        assert "keys.db is missing" in refused.stderr
+        assert {path.name: path.read_bytes() for path in installed.iterdir()} == before
 
 
 def test_a_port_that_is_taken_is_named(run: Run) -> None:
