@@ -18,6 +18,7 @@ import pytest
 
 from stillwave.db.database import Queries, Query, SqliteDatabase, open_database
 from stillwave.errors import CannotStart, ConstraintBroken, StorageFull
+from stillwave.settings import Settings
 from tests import rows
 from tests.cast import ALICE, BOB, NOW
 
@@ -379,3 +380,18 @@ def test_people_are_kept_apart_by_their_unique_index(database):
         rows.insert(tx, "users", **rows.user(BOB))
     with database.read() as tx:
         assert rows.count(tx, "users") == 2
+
+
+def test_a_lost_key_store_is_not_replaced_by_an_empty_one(settings: Settings) -> None:
+    opened = open_database(settings)
+    with opened.write() as tx:
+        rows.insert(tx, "users", **rows.user())
+    opened.close()
+    opened.vault.keys.close()
+    kept = settings.keys_file.read_bytes()
+    settings.keys_file.unlink()
+    with pytest.raises(CannotStart, match="key store"):
+        open_database(settings)
+    assert not settings.keys_file.exists()
+    settings.keys_file.write_bytes(kept)
+    open_database(settings).close()

@@ -32,17 +32,27 @@ def open_database(settings: Settings) -> SqliteDatabase | PostgresDatabase:
     """
     _make_folder(settings.data_dir)
     if settings.database_url:
+        new_keys = not settings.keys_file.exists()
         root, vault = open_vault(settings, has_data=False)
         database = PostgresDatabase(settings.database_url, vault)
         database.open()
+        if new_keys and database.has_people():
+            database.close()
+            vault.keys.close()
+            settings.keys_file.unlink()
+            raise _keys_are_missing(settings)
         return database
     if settings.database_file.exists() and not settings.keys_file.exists():
-        raise CannotStart(
-            f"The key store {settings.keys_file} is missing: without it nothing that people wrote can be read. "
-            "Put it back from your backup. Nothing was changed."
-        )
+        raise _keys_are_missing(settings)
     root, vault = open_vault(settings, has_data=settings.database_file.exists())
     return SqliteDatabase(settings.database_file, root.derive("database"), vault)
+
+
+def _keys_are_missing(settings: Settings) -> CannotStart:
+    return CannotStart(
+        f"The key store {settings.keys_file} is missing: without it nothing that people wrote can be read. "
+        "Put it back from your backup. Nothing was changed."
+    )
 
 
 def _make_folder(path: Path) -> None:

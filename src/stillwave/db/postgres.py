@@ -89,6 +89,13 @@ class PostgresDatabase:
                 "and that this user may connect. Nothing was changed."
             ) from None
 
+    def has_people(self) -> bool:
+        """True when accounts are in it."""
+        with self.raw() as connection:
+            if connection.execute("SELECT to_regclass('users')").fetchone()[0] is None:
+                return False
+            return bool(connection.execute("SELECT EXISTS (SELECT FROM users)").fetchone()[0])
+
     def raw(self) -> Any:  # noqa: ANN401
         import psycopg
 

@@ -59,7 +59,7 @@ def today(tx: Tx, me: Me, now: dt.datetime) -> dict[str, Any]:
     day = now.astimezone(here).date()
     return {
         "greeting": {"morning": "Good morning", "evening": "Good evening"}.get(kind, "Hello"),
-        "suggestion": _suggestion(tx, me, kind, now),
+        "suggestion": None if me.processing_restricted else _suggestion(tx, me, kind, now),
         "unfinished": unfinished,
         "to_rate": sessions.card(to_rate, here, now) if to_rate else None,
         "recent": [sessions.card(row, here, now) for row in rows if row is not left][:_SHOWN],
