@@ -381,6 +381,8 @@ LOGINS = Table(
         _must("created_at", MOMENT, "behaviour", "when it began", unit="UTC"),
         _must("last_seen_at", MOMENT, "behaviour", "ends idle logins", unit="UTC"),
         _must("expires_at", MOMENT, "behaviour", "ends every login", unit="UTC"),
+        _may("step_due_by", MOMENT, "behaviour", "until when the second step must be taken; empty once it was, or where none is asked", unit="UTC"),
+        _made("two_steps", YES_NO, "account", "whether it was opened with a second step; operators need that"),
     ),
     uniques=("logins_token_unique",),
     foreign_keys=(_FK_USER,),
@@ -395,6 +397,36 @@ RECOVERIES = Table(
         _must("token_hash", SHA256, "secret", "recognises the link without knowing it", kept_back=_PROOF),
         _must("created_at", MOMENT, "behaviour", "when it was asked for", unit="UTC"),
         _must("expires_at", MOMENT, "behaviour", "ends the link", unit="UTC"),
+    ),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+SECOND_FACTORS = Table(
+    name="second_factors",
+    what="The authenticator app of a person; counts from when its first code was right.",
+    owner="user_id", retention="account", key=("user_id", "id"),
+    columns=(
+        _owner(), _key(made=False),
+        _must("secret", TEXT, "secret", "the seed its codes come from", sealed=True, kept_back=_PROOF),
+        _must("created_at", MOMENT, "account", "when it was set up", unit="UTC"),
+        _may("confirmed_at", MOMENT, "account", "from when it is asked for", unit="UTC"),
+        _may("last_step", BIG, "account", "the time step of the code used last: none opens anything twice", unit="30 s", kept_back=_MACHINE),
+        _made("tries", WHOLE, "account", "codes tried in the window, so that nobody guesses", kept_back=_MACHINE),
+        _may("tries_from", MOMENT, "account", "when the window began", unit="UTC", kept_back=_MACHINE),
+    ),
+    uniques=("second_factors_one_per_user",),
+    checks=("second_factors_secret_sealed", "second_factors_tries_positive"),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+RECOVERY_CODES = Table(
+    name="recovery_codes",
+    what="Codes on paper for when the app is lost; each opens once.",
+    owner="user_id", retention="account", key=("user_id", "code_hash"),
+    columns=(
+        _owner(),
+        _must("code_hash", SHA256, "secret", "recognises a code without knowing it", kept_back=_PROOF),
+        _must("created_at", MOMENT, "account", "when it was made", unit="UTC"),
     ),
     foreign_keys=(_FK_USER,),
 )  # fmt: skip
@@ -547,7 +579,8 @@ LEARNING_PAUSE = Table(
 # In the order of the architecture: a table stands after those it refers to.
 TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
-    SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, CONSENTS, SCREENINGS, IDEMPOTENCY_KEYS, UNLINK_OUTBOX,
+    SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, SECOND_FACTORS, RECOVERY_CODES,
+    CONSENTS, SCREENINGS, IDEMPOTENCY_KEYS, UNLINK_OUTBOX,
     LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, EFFECT_VOCABULARY, LEARNING_WORK,
     LEARNING_CHECKPOINT, LEARNING_PAUSE,
 )  # fmt: skip
