@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import pyotp
 import uvicorn
 
 from stillwave.app import create_app
@@ -40,6 +42,16 @@ class Visitor(httpx.Client):
         answer = self.post("/api/v1/logins", json={"email": person.email, "password": person.password})
         assert answer.status_code == 201, answer.text
         self.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+
+    def set_up_second_step(self, person: Person, now: dt.datetime) -> tuple[str, list[str]]:
+        """The second step is on and this client signed in with it; returns the app's seed and recovery codes."""
+        begun = self.post("/api/v1/second-factor", json={"password": person.password})
+        assert begun.status_code == 201, begun.text
+        seed: str = begun.json()["secret"]
+        done = self.post("/api/v1/second-factor/confirm", json={"code": pyotp.TOTP(seed).at(now)})
+        assert done.status_code == 201, done.text
+        self.headers["Authorization"] = f"Bearer {done.json()['token']}"
+        return seed, done.json()["recovery_codes"]
 
     def screened(self, **answers: Any) -> Any:
         """The safety questions are answered; returns what they leave."""

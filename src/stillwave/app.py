@@ -20,6 +20,7 @@ from litestar.types import Message, Scope
 
 from stillwave import __version__, demo
 from stillwave.accounts import web as accounts
+from stillwave.factors import web as factors
 from stillwave.feedback import web as feedback
 from stillwave.log import log, where
 from stillwave.operator import actions as operator_actions
@@ -130,7 +131,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
 
     return _App(
         route_handlers=[
-            *accounts.HANDLERS, *profiles.HANDLERS, *sessions.HANDLERS, *feedback.HANDLERS, *progress.HANDLERS,
+            *accounts.HANDLERS, *factors.HANDLERS, *profiles.HANDLERS, *sessions.HANDLERS, *feedback.HANDLERS, *progress.HANDLERS,
             *privacy.HANDLERS, *operator.HANDLERS, demo.try_demo, health,
             create_static_files_router(path="/static", directories=[pages.STATIC], cache_control=pages.FOREVER),
         ],

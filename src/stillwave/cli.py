@@ -393,6 +393,15 @@ def user_recover(email: str) -> None:
     _say(f"Open {settings.base_url}/reset#code={started[1]} within the hour, or enter the code [bold]{started[1]}[/].")
 
 
+@user_app.command("second-step-off")
+def user_second_step_off(email: str) -> None:
+    """Take the second step off an account whose owner lost app and codes. Be sure who asks."""
+    from stillwave.factors import actions
+
+    _change(email, lambda tx, user_id, _now: actions.take_off(tx, user_id))
+    _say("The second step is off and every login has ended.")
+
+
 # --- progress -----------------------------------------------------------------------------------
 
 

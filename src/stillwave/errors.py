@@ -2,7 +2,7 @@
 
 StillwaveError
 ├── BadInput 422            a field is wrong: names the field and what is allowed
-├── NotSignedIn 401
+├── NotSignedIn 401         └── SecondStepNeeded
 ├── Forbidden 403           ├── ConsentNeeded
 ├── NotFound 404            also for what belongs to someone else
 ├── Conflict 409            ├── ScreeningNeeded  ├── ConfirmNeeded  ├── NothingLeft
@@ -48,6 +48,12 @@ class NotSignedIn(StillwaveError):
 
     status = 401
     title = "Please sign in"
+
+
+class SecondStepNeeded(NotSignedIn):
+    """The password was right; the code of the second step is still due."""
+
+    title = "One more step"
 
 
 class Forbidden(StillwaveError):

@@ -24,7 +24,7 @@ MOST_BYTES = 100 * 1024
 
 STRANGERS = ["/", "/sign-in", "/sign-up", "/recover", "/reset", "/no-such-page"]
 LISTENERS = [
-    "/", "/start", "/history", "/profile", "/progress", "/preferences", "/privacy", "/screening", "/operator",
+    "/", "/start", "/history", "/profile", "/progress", "/preferences", "/privacy", "/screening", "/security", "/operator",
     "/sessions/RATED", "/sessions/RATED/rate", "/sessions/RATED/rate?unwell=1", "/no-such-page",
 ]  # fmt: skip
 
@@ -54,7 +54,9 @@ def listener(served: Served) -> Visitor:
         tx.act_as(user_id)
         accounts.set_role(tx, user_id, "operator", NOW)
     visitor = served.visitor()
-    visitor.sign_in(Person("Demo", email, "", password))
+    person = Person("Demo", email, "", password)
+    visitor.sign_in(person)
+    visitor.set_up_second_step(person, NOW)
     return visitor
 
 

@@ -35,6 +35,7 @@ class Route(NamedTuple):
 
 S, L, D = "{session_id:uuid}", "{login_id:uuid}", "{date:date}"
 ANSWER, SECRET = {"rating": 1}, {"password": ALICE.password, "confirm": "erase"}
+PROOF = {"password": ALICE.password, "code": "123456"}
 NEW_PASSWORD = {"current_password": ALICE.password, "password": "seven quiet otters sleeping"}
 
 ROUTES = [
@@ -45,6 +46,12 @@ ROUTES = [
     Route("GET", "/api/v1/logins"),
     Route("DELETE", f"/api/v1/logins/{L}"),
     Route("DELETE", "/api/v1/logins/current"),
+    Route("POST", "/api/v1/logins/second-step", {"code": "123456"}),
+    Route("GET", "/api/v1/second-factor"),
+    Route("POST", "/api/v1/second-factor", {"password": ALICE.password}),
+    Route("POST", "/api/v1/second-factor/confirm", {"code": "123456"}),
+    Route("POST", "/api/v1/second-factor/recovery-codes", PROOF),
+    Route("POST", "/api/v1/second-factor/remove", PROOF),
     Route("GET", "/api/v1/me"),
     Route("POST", "/api/v1/password", NEW_PASSWORD),
     Route("GET", "/api/v1/preferences"),
@@ -91,6 +98,14 @@ ROUTES = [
     Route("GET", "/reset", open_to_all=True),
     Route("POST", "/reset", open_to_all=True),
     Route("POST", "/sign-out", {}),
+    Route("GET", "/second-step", open_to_all=True),
+    Route("POST", "/second-step", {"code": "123456"}),
+    Route("POST", "/second-step/leave", {}),
+    Route("GET", "/security"),
+    Route("POST", "/security/begin", {"password": ALICE.password}),
+    Route("POST", "/security/confirm", {"code": "123456"}),
+    Route("POST", "/security/recovery-codes", PROOF),
+    Route("POST", "/security/remove", PROOF),
     Route("GET", "/phone"),
     Route("POST", "/phone", {"phone": "+14155552672"}),
     Route("GET", "/preferences"),
@@ -271,6 +286,8 @@ def test_only_operators_see_the_operators_page(served: Served, alice: Visitor) -
         accounts.set_role(tx, user.id, "operator", served.kit.clock())
     assert alice.get("/operator").status_code == 303  # the rights changed: sign in anew
     alice.sign_in(ALICE)
+    assert alice.get("/operator").status_code == 403  # a password alone is not enough for an operator
+    alice.set_up_second_step(ALICE, served.kit.clock())
     page = alice.get("/operator")
     assert page.status_code == 200
     assert "Free disk" in page.text

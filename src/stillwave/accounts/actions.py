@@ -7,10 +7,13 @@ import secrets
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
+import msgspec
+
 from stillwave.accounts import passwords, store
 from stillwave.accounts.rules import (
     CONSENTS,
     RECOVERY_LASTS,
+    STEP_LASTS,
     Credentials,
     Preferences,
     Role,
@@ -77,8 +80,15 @@ def create(
     return user_id
 
 
-def sign_in(database: Database, who: Credentials, device: str, now: dt.datetime) -> str:
-    """A fresh login token. Raises NotSignedIn with one answer for every wrong pair."""
+class SignedIn(msgspec.Struct, frozen=True):
+    """A login's token; while `step_due` it opens nothing but the second step."""
+
+    token: str
+    step_due: bool
+
+
+def sign_in(database: Database, who: Credentials, device: str, now: dt.datetime) -> SignedIn:
+    """A fresh login. Raises NotSignedIn with one answer for every wrong pair."""
     wrong = NotSignedIn("E-mail or password is not right.")
     try:
         email = normal_email(who.email)
@@ -98,18 +108,33 @@ def sign_in(database: Database, who: Credentials, device: str, now: dt.datetime)
         if renewed:
             tx.run(SQL.set_password, user_id=user.id, password_hash=renewed, now=now)
         tx.run(SQL.delete_stale_logins, user_id=user.id, now=now, idle_since=now - gate.IDLE)
-        tx.run(SQL.set_last_login, user_id=user.id, now=now)
-        return open_login(tx, user.id, device, now)
+        step_due = bool(tx.value(SQL.asks_second_step, user_id=user.id))
+        if not step_due:
+            tx.run(SQL.set_last_login, user_id=user.id, now=now)
+        return SignedIn(open_login(tx, user.id, device, now, step_due=step_due), step_due)
 
 
-def open_login(tx: Tx, user_id: UUID, device: str, now: dt.datetime) -> str:
-    """A new login on this device; returns its token, which is not stored."""
+def open_login(
+    tx: Tx, user_id: UUID, device: str, now: dt.datetime, *, step_due: bool = False, two_steps: bool = False
+) -> str:
+    """A new login on this device; returns its token, which is not stored.
+
+    `step_due`: it opens nothing until the second step; `two_steps`: that step was taken.
+    """
     token = gate.new_token(user_id)
+    if two_steps:
+        tx.run(SQL.set_last_login, user_id=user_id, now=now)
     tx.run(
         SQL.insert_login, user_id=user_id, id=uuid7(now), token_hash=gate.token_hash(token),
         device=device, now=now, expires_at=now + gate.ABSOLUTE,
+        step_due_by=now + STEP_LASTS if step_due else None, two_steps=two_steps,
     )  # fmt: skip
     return token
+
+
+def end_logins(tx: Tx, user_id: UUID) -> None:
+    """Every login of the person has ended."""
+    tx.run(SQL.delete_all_logins, user_id=user_id)
 
 
 def sign_out(tx: Tx, user_id: UUID, login_id: UUID) -> None:
@@ -164,19 +189,19 @@ def recover(database: Database, email_text: str, code: str, password: str, now: 
 
 
 def change_password(
-    database: Database, user_id: UUID, current: str, password: str, device: str, now: dt.datetime
+    database: Database, me: gate.Me, current: str, password: str, device: str, now: dt.datetime
 ) -> str:
     """The password is new, every login has ended, and a new one (its token is returned) has begun."""
-    with database.read(user_id) as tx:
-        user = account(tx, user_id)
+    with database.read(me.user_id) as tx:
+        user = account(tx, me.user_id)
         email = store.email_of(tx, user)
     if not passwords.matches(user.password_hash, current):
         raise BadInput("current_password", "is not right")
     check_password(password, (email, email.partition("@")[0], "stillwave"))
     password_hash = passwords.hashed(password)
-    with database.write(user_id) as tx:
-        _set_password(tx, user_id, password_hash, now)
-        return open_login(tx, user_id, device, now)
+    with database.write(me.user_id) as tx:
+        _set_password(tx, me.user_id, password_hash, now)
+        return open_login(tx, me.user_id, device, now, two_steps=me.two_steps)
 
 
 def _set_password(tx: Tx, user_id: UUID, password_hash: str, now: dt.datetime) -> None:

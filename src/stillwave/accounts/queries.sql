@@ -54,12 +54,15 @@ UPDATE users SET last_login = :now WHERE id = :user_id;
 DELETE FROM users WHERE id = :user_id;
 
 -- name: insert_login!
-INSERT INTO logins (user_id, id, token_hash, device, created_at, last_seen_at, expires_at)
-VALUES (:user_id, :id, :token_hash, :device, :now, :now, :expires_at);
+INSERT INTO logins (user_id, id, token_hash, device, created_at, last_seen_at, expires_at, step_due_by, two_steps)
+VALUES (:user_id, :id, :token_hash, :device, :now, :now, :expires_at, :step_due_by, :two_steps);
+
+-- name: asks_second_step
+SELECT count(*) AS n FROM second_factors WHERE user_id = :user_id AND confirmed_at IS NOT NULL;
 
 -- name: logins_of
 SELECT id, device, created_at, last_seen_at FROM logins
-WHERE user_id = :user_id AND expires_at > :now AND last_seen_at > :idle_since
+WHERE user_id = :user_id AND expires_at > :now AND last_seen_at > :idle_since AND step_due_by IS NULL
 ORDER BY last_seen_at DESC;
 
 -- name: delete_login!
@@ -72,7 +75,8 @@ DELETE FROM logins WHERE user_id = :user_id AND id <> :keep;
 DELETE FROM logins WHERE user_id = :user_id;
 
 -- name: delete_stale_logins!
-DELETE FROM logins WHERE user_id = :user_id AND (expires_at <= :now OR last_seen_at <= :idle_since);
+DELETE FROM logins
+WHERE user_id = :user_id AND (expires_at <= :now OR last_seen_at <= :idle_since OR step_due_by <= :now);
 
 -- name: insert_recovery!
 INSERT INTO recoveries (user_id, token_hash, created_at, expires_at)

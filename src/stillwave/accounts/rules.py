@@ -27,6 +27,8 @@ _ZXCVBN_READS: Final = 72
 _CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 CODE_LENGTH: Final = 16
 RECOVERY_LASTS: Final = dt.timedelta(hours=1)
+# How long after the password the code of the second step may take
+STEP_LASTS: Final = dt.timedelta(minutes=10)
 # "+999" is not assigned to any country: it marks an account that came without a phone number
 PLACEHOLDER_PREFIX: Final = "+999"
 

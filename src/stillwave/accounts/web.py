@@ -13,10 +13,11 @@ from litestar import Request, Response
 from litestar.params import FromPath, JSONBody, URLEncodedBody
 
 from stillwave.accounts import actions
-from stillwave.accounts.actions import BACKGROUNDS
+from stillwave.accounts.actions import BACKGROUNDS, SignedIn
 from stillwave.accounts.rules import (
     CONSENTS,
     SHORTEST_PASSWORD,
+    STEP_LASTS,
     Credentials,
     Email,
     Password,
@@ -47,10 +48,14 @@ class Accepted(msgspec.Struct):
 
 
 class Opened(msgspec.Struct):
-    """A login; send the token as `Authorization: Bearer`."""
+    """A login; send the token as `Authorization: Bearer`.
+
+    While `second_step` is true the token opens nothing but POST /api/v1/logins/second-step.
+    """
 
     token: str
     expires_at: dt.datetime
+    second_step: bool = False
 
 
 class Person(msgspec.Struct):
@@ -109,7 +114,7 @@ def _sign_up(request: Ask, wish: SignUp) -> None:
         )  # fmt: skip
 
 
-def _sign_in(request: Ask, who: Credentials) -> str:
+def _sign_in(request: Ask, who: Credentials) -> SignedIn:
     kit = kit_of(request)
     kit.limits.count("sign_in_address", address_of(request))
     kit.limits.count("sign_in_all", "all")
@@ -154,7 +159,7 @@ def with_new_password(request: Ask, wish: PasswordChange) -> str:
     kit.limits.count("password_account", str(me.user_id))
     device = device_name(request.headers.get("user-agent", ""))
     return actions.change_password(
-        kit.database, me.user_id, wish.current_password, wish.password, device, kit.clock()
+        kit.database, me, wish.current_password, wish.password, device, kit.clock()
     )
 
 
@@ -171,8 +176,8 @@ def create_account(request: Ask, data: JSONBody[SignUp]) -> Accepted:
 @api_post("/api/v1/logins", tags=["account"])
 def create_login(request: Ask, data: JSONBody[Credentials]) -> Opened:
     """Sign in; the token is shown once."""
-    token = _sign_in(request, data)
-    return Opened(token, kit_of(request).clock() + gate.ABSOLUTE)
+    opened, now = _sign_in(request, data), kit_of(request).clock()
+    return Opened(opened.token, now + (STEP_LASTS if opened.step_due else gate.ABSOLUTE), opened.step_due)
 
 
 @api_get("/api/v1/logins", tags=["account"])
@@ -282,10 +287,11 @@ def sign_in_page(request: Ask) -> Response[str]:
 def sign_in(request: Ask, data: Form) -> Response[Any]:
     """Sign in by form."""
     try:
-        token = _sign_in(request, read_form(data, Credentials))
+        opened = _sign_in(request, read_form(data, Credentials))
     except StillwaveError as error:
         return pages.form_again(request, "accounts/sign_in.html", data, error)
-    return pages.see_other("/", cookies=[gate.login_cookie(kit_of(request).settings, token)])
+    cookie = gate.login_cookie(kit_of(request).settings, opened.token)
+    return pages.see_other("/second-step" if opened.step_due else "/", cookies=[cookie])
 
 
 @page_post("/sign-out")

@@ -23,7 +23,7 @@ from litestar import Request
 from litestar.datastructures import Cookie
 
 from stillwave.db.database import Queries, Tx
-from stillwave.errors import ConsentNeeded, Forbidden, NotSignedIn, ScreeningNeeded
+from stillwave.errors import ConsentNeeded, Forbidden, NotSignedIn, ScreeningNeeded, SecondStepNeeded
 from stillwave.settings import Settings
 from stillwave.web.kit import Kit, kit_of
 
@@ -49,6 +49,8 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     processing_restricted: bool
     last_seen_at: dt.datetime
     expires_at: dt.datetime
+    step_due_by: dt.datetime | None = None
+    two_steps: bool = False
     consent_version: int | None = None
     screened_at: dt.datetime | None = None
 
@@ -137,9 +139,30 @@ def _signed_in(request: Request[Any, Any, Any], kind: Literal["read", "write"]) 
 
 
 def identify(tx: Tx, user_id: UUID, token: str, now: dt.datetime) -> Me:
-    """The person behind a token. Raises NotSignedIn when the login ended, idled out or is blocked."""
+    """The person behind a token.
+
+    Raises NotSignedIn when the login ended, idled out or is blocked, SecondStepNeeded while a code is due.
+    """
+    me = _known(tx, user_id, token, now)
+    if me.step_due_by is not None:
+        raise SecondStepNeeded("Please type the code of your second step first.", next="/second-step")
+    return me
+
+
+def waiting(request: Request[Any, Any, Any]) -> Me:
+    """The person whose password was right and whose code is still due. Raises NotSignedIn for everybody else."""
+    kit, token = kit_of(request), _token(request)
+    user_id = _claimed_person(token)
+    with kit.database.read(user_id) as tx:
+        me = _known(tx, user_id, token, kit.clock())
+    if me.step_due_by is None:
+        raise NotSignedIn("No code is due here.")
+    return me
+
+
+def _known(tx: Tx, user_id: UUID, token: str, now: dt.datetime) -> Me:
     me = tx.one(Me, SQL.login_of_token, user_id=user_id, token_hash=token_hash(token))
-    if me is None or now >= me.expires_at or now - me.last_seen_at >= IDLE:
+    if me is None or now >= me.expires_at or now - me.last_seen_at >= IDLE or (me.step_due_by and now >= me.step_due_by):
         raise NotSignedIn("Your sign-in has ended. Please sign in again.")
     if me.account_status in ("disabled", "reset_required"):
         raise NotSignedIn("This account cannot be used right now.")
@@ -158,9 +181,11 @@ def maybe(request: Request[Any, Any, Any]) -> Me | None:
 
 
 def operator(me: Me) -> None:
-    """Raises Forbidden for everybody but operators."""
+    """Raises Forbidden for everybody but operators who signed in with a second step."""
     if not me.is_operator:
         raise Forbidden("Only operators may see this.")
+    if not me.two_steps:
+        raise Forbidden("Operators need a second step. Please set it up first.", next="/security")
 
 
 def _touch(kit: Kit, me: Me) -> None:

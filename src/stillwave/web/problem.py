@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from stillwave.errors import ConstraintBroken, NotSignedIn, StillwaveError
+from stillwave.errors import ConstraintBroken, NotSignedIn, SecondStepNeeded, StillwaveError
 from stillwave.log import log, where
 from stillwave.web import pages
 
@@ -30,6 +30,8 @@ def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return Response(
             msgspec.json.encode(body), status_code=status, headers=headers, media_type="application/problem+json"
         )
+    if isinstance(error, SecondStepNeeded):
+        return pages.see_other("/second-step")
     if isinstance(error, NotSignedIn):
         return pages.see_other("/sign-in", notice="Please sign in first.")
     return pages.page(

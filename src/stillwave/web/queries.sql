@@ -1,6 +1,6 @@
 -- name: login_of_token
 -- The login behind a token with what its person may do; one row or none.
-SELECT l.id AS login_id, l.last_seen_at, l.expires_at, u.id AS user_id, u.role, u.account_status,
+SELECT l.id AS login_id, l.last_seen_at, l.expires_at, l.step_due_by, l.two_steps, u.id AS user_id, u.role, u.account_status,
        u.subscription_tier, u.processing_restricted,
        (SELECT max(c.version) FROM consents c
         WHERE c.user_id = u.id AND c.purpose = 'health_data' AND c.withdrawn_at IS NULL) AS consent_version,
