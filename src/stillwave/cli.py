@@ -184,7 +184,7 @@ def render(
     beat_db: Annotated[float | None, typer.Option(min=-40, max=12, help="Loudness of the beat beside the bed.")] = None,
     bed_db: Annotated[float | None, typer.Option(min=-40, max=12, help="Loudness of the bed beside the beat.")] = None,
     swap: Annotated[bool, typer.Option("--swap", help="Exchange left and right.")] = False,  # noqa: FBT002
-    method: Annotated[str | None, typer.Option(help="binaural, monaural, isochronic or none")] = None,
+    method: Annotated[str | None, typer.Option(help="binaural, monaural, isochronic, am, steady or none")] = None,
     carrier: Annotated[float | None, typer.Option(min=100, max=1000, help="Carrier in Hz, throughout.")] = None,
 ) -> None:
     """Render a session to a file, without an account."""

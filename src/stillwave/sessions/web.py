@@ -23,6 +23,7 @@ from stillwave.profiles.rules import STATES
 from stillwave.sessions import actions, audio, rules
 from stillwave.sessions.rules import Progress, Wish
 from stillwave.sessions.store import SessionRow
+from stillwave.sound.programme import WITH_BEAT
 from stillwave.web import charts, gate, once, pages
 from stillwave.web.gate import Me
 from stillwave.web.intake import read_form
@@ -32,7 +33,10 @@ from stillwave.web.routes import api_get, api_patch, api_post, page_get, page_po
 Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
 _PAGE = 20
-_METHODS = {"binaural": "Binaural beats", "monaural": "Monaural beats", "isochronic": "Isochronic tones"}
+_METHODS = {
+    "binaural": "Binaural beats", "monaural": "Monaural beats", "isochronic": "Isochronic tones",
+    "am": "Pulsing background", "steady": "Steady tone, no beat",
+}  # fmt: skip
 
 
 class Session(msgspec.Struct, kw_only=True):
@@ -271,7 +275,7 @@ def player_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
         "method_label": _METHODS.get(shown.method or "", "Background sound"),
         "volume_level": row.volume_level,
         "warnings": shown.warnings,
-        "has_beat": sound is not None and sound.method != "none",
+        "has_beat": sound is not None and sound.method in WITH_BEAT,
         "audio_url": shown.audio_url or "",
         "flac_url": shown.flac_url,
         "path_svg": _path_picture(row),
@@ -282,7 +286,7 @@ def player_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
 
 def _path_picture(row: SessionRow) -> Markup:
     sound = row.sound()
-    if sound is None or sound.method == "none":
+    if sound is None or sound.method not in WITH_BEAT:
         return Markup("")
     points = rules.path(sound)
     label = "Beat frequency over the session"

@@ -122,6 +122,23 @@ def white(key: np.uint64, start: np.int64, out: Sound) -> None:
         low ^= EAR
 
 
+@kernel("void(f8[:, ::1], i8, f8, f4[:, ::1])")
+def sway(path: Exact, start: np.int64, least: float, out: Sound) -> None:
+    """Turn `out` down to `least` and up again in place, once each beat of a path: a raised cosine, both ears alike."""
+    stop, depth = start + out.shape[1], F4(1.0 - least)
+    for row in path:
+        first, last = max(np.int64(row[0]), start), min(np.int64(row[1]), stop)
+        if first >= last:
+            continue
+        b, origin, step = _beat(row), np.float64(first - row[0]), row[2]
+        left, right = out[0, first - start : last - start], out[1, first - start : last - start]
+        for i in range(left.shape[0]):
+            s = _sine(0.5 * _quartic(b, (np.float64(np.int32(i)) + origin) * step))
+            g = F4(1.0) - depth * (s * s)
+            left[i] *= g
+            right[i] *= g
+
+
 @kernel("void(f4[:, ::1], f8[:, ::1], f8, i8, f4[:, ::1])")
 def layer(x: Sound, level: Exact, gain: float, hop: int, out: Sound) -> None:
     """Add `x` to `out`; `level` (2, m + 1), every `hop` samples, is joined by lines."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from stillwave.sound import tones
-from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme, target_lufs
+from stillwave.sound.programme import AM_LEAST, SAMPLE_RATE_HZ, WITH_TONES, Programme, target_lufs
 
 # Integrated loudness (BS.1770) in LUFS and highest magnitude of each bed as `nature.BEDS` makes it,
 # measured over 30 minutes; a test measures a minute of each again.
@@ -38,6 +38,9 @@ BED_PEAK = {
 # The master bends samples above 0.8. Gains keep the mix below this, with 2 dB to -1 dBTP for peaks between
 # samples and for a bed that outdoes the 30 minutes it was measured over.
 PEAK_MOST = 0.75
+
+# What swaying with the beat takes from a bed: the mean of (m + d cos)^2 is m^2 + d^2 / 2.
+SWAY_LUFS = 10 * math.log10(((1 + AM_LEAST) / 2) ** 2 + ((1 - AM_LEAST) / 2) ** 2 / 2)
 
 # Loudness of every cue of the voice, in both ears, and the highest magnitude of any, between samples too.
 CUE_LUFS, CUE_PEAK = -26.0, 0.42
@@ -89,14 +92,15 @@ def gains(programme: Programme) -> tuple[float, float]:
     target = target_lufs(programme.volume_level)
     if math.isinf(target):
         return 0.0, 0.0
-    beat = 10 ** (programme.beat_db / 10) if programme.method != "none" else 0.0
+    beat = 10 ** (programme.beat_db / 10) if programme.method in WITH_TONES else 0.0
     bed = 10 ** (programme.bed_db / 10) if programme.bed != "none" else 0.0
     beat_gain = bed_gain = peak = 0.0
     if beat:
         beat_gain = 10 ** ((target - beat_lufs(programme)) / 20) * math.sqrt(beat / (beat + bed))
         peak += beat_gain * tones.PEAK
     if bed:
-        bed_gain = 10 ** ((target - BED_LUFS[programme.bed]) / 20) * math.sqrt(bed / (beat + bed))
+        made_lufs = BED_LUFS[programme.bed] + (SWAY_LUFS if programme.method == "am" else 0.0)
+        bed_gain = 10 ** ((target - made_lufs) / 20) * math.sqrt(bed / (beat + bed))
         peak += bed_gain * BED_PEAK[programme.bed]
     scale = min(1.0, PEAK_MOST / peak)
     return beat_gain * scale, bed_gain * scale

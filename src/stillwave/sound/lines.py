@@ -1,10 +1,11 @@
 """The tones within a stretch of sound: where they are against a plan, or where they are at all."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stillwave.sound import kernels, tones
+from stillwave.sound import envelope, kernels, tones
 from stillwave.sound.noise import Exact
-from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
+from stillwave.sound.programme import BEAT_RANGE_HZ, SAMPLE_RATE_HZ, WITH_BEAT, Programme
 
 HOP_SAMPLES = 441  # demodulated sound is averaged over 10 ms, to 100 values a second
 SPECTRUM_POINTS = 16_384
@@ -20,6 +21,8 @@ Found = tuple[float | None, float | None, float | None]
 # For each method the tones that carry its beat, as (multiple of the carrier, multiple of the beat), low and
 # high, and what their difference must be divided by.
 BEAT_LINES = {"binaural": (0.5, 1.0), "monaural": (0.5, 1.0), "isochronic": (1.0, 2.0), "none": (0.5, 1.0)}
+# A bed counts as swaying where at least two bands of its envelope have the same line, to a cell of the spectrum.
+SAME_SWAY_HZ = 0.15
 
 
 def expected(
@@ -29,10 +32,15 @@ def expected(
 
     The planned beat is None if the programme has none; the others are None if they are not in the sound.
     """
+    if programme.method == "am":
+        return None, None, *_swaying(sound, programme, start)
     path, frames = tones.path(programme.segments), sound.shape[1]
     carrier, beat = _mean_hz(programme, start, frames)
+    if programme.method == "steady":
+        left, right = (_line(ear, path, start, 0.0, 1.0) for ear in sound)
+        return _sum(carrier, left), _sum(carrier, right), None, None
     multiple, divisor = BEAT_LINES[programme.method]
-    planned = beat if programme.method != "none" else None
+    planned = beat if programme.method in WITH_BEAT else None
     if programme.method in ("binaural", "none"):
         sides = (1, -1) if programme.swap else (-1, 1)
         left, right = (
@@ -55,7 +63,8 @@ def searched(sound: Exact) -> tuple[str, float | None, float | None, float | Non
     """Return method, left carrier, right carrier and beat in Hz of sound (2, n) of which nothing is known."""
     left, right = _peaks(sound[0]), _peaks(sound[1])
     if not left or not right:
-        return "none", left[0] if left else None, right[0] if right else None, None
+        hz = _sways(sound)
+        return "none" if hz is None else "am", left[0] if left else None, right[0] if right else None, hz
     apart = abs(left[0] - right[0])
     alone = all(abs(hz - right[0]) > 0.3 for hz in left) and all(abs(hz - left[0]) > 0.3 for hz in right)
     if alone and 0.3 < apart <= 50:
@@ -63,7 +72,9 @@ def searched(sound: Exact) -> tuple[str, float | None, float | None, float | Non
         return "binaural", low, high, abs(high - low)
     both = np.ascontiguousarray(sound.mean(axis=0))
     peaks = _peaks(both)
-    return _in_both_ears(both, peaks) if peaks else ("none", None, None, None)
+    found = _in_both_ears(both, peaks) if peaks else ("none", None, None, None)
+    hz = _sways(sound) if found[0] == "none" else None
+    return found if hz is None else ("am", found[1], found[2], hz)
 
 
 def _in_both_ears(both: Exact, peaks: list[float]) -> tuple[str, float | None, float | None, float | None]:
@@ -82,6 +93,50 @@ def _in_both_ears(both: Exact, peaks: list[float]) -> tuple[str, float | None, f
     return "none", centre, centre, None
 
 
+def _swaying(sound: Exact, programme: Programme, start: int) -> tuple[float | None, float]:
+    """Return the beat of the sound's envelope, None if it has none, and the planned one."""
+    _, beat = _mean_hz(programme, start, sound.shape[1])
+    if sound.shape[1] < envelope.FRAME_SAMPLES:
+        return None, beat
+    level = envelope.whole(envelope.bands(sound))
+    turns = tones.beat_turns(programme.segments, start + envelope.centres(len(level)))
+    off = _offset(level * np.exp(-2j * np.pi * turns), envelope.RATE_HZ, 0.4 * beat)
+    return _sum(beat, off), beat
+
+
+def _sways(sound: Exact) -> float | None:
+    """Return the beat at which a sound of which nothing is known sways as a whole; None if it does not."""
+    if sound.shape[1] < 2 * SAMPLE_RATE_HZ:
+        return None
+    parts = envelope.bands(sound)
+    heard = [hz for hz in (_strongest(part - part.mean()) for part in parts) if hz is not None]
+    shared = [hz for hz in heard if sum(abs(hz - other) < SAME_SWAY_HZ for other in heard) > 1]
+    if not shared:
+        return None
+    level, hz = envelope.whole(parts), float(np.median(shared))
+    # As for a tone that moves: in each half first, then along the line that the halves make.
+    at, half = np.arange(len(level)) / envelope.RATE_HZ, len(level) // 2
+    turned: NDArray[np.complex128] = level * np.exp(-2j * np.pi * hz * at)
+    early, late = (_offset(part, envelope.RATE_HZ, 0.4 * hz) or 0.0 for part in (turned[:half], turned[half:]))
+    middle, bend = (early + late) / 2, (late - early) / at[-1]
+    turned *= np.exp(-2j * np.pi * (middle * at + bend * at * (at - at[-1])))
+    return hz + middle + (_offset(turned, envelope.RATE_HZ, 0.5) or 0.0)
+
+
+def _strongest(level: Exact) -> float | None:
+    """Return the strongest line of an envelope within the range of beats, if it stands out from those around it."""
+    power = np.abs(np.fft.rfft(level * np.hanning(len(level)), SPECTRUM_POINTS)) ** 2
+    hz = np.fft.rfftfreq(SPECTRUM_POINTS, 1 / envelope.RATE_HZ)
+    inside = (hz >= BEAT_RANGE_HZ[0]) & (hz <= BEAT_RANGE_HZ[1])
+    top = int(np.argmax(np.where(inside, power, 0.0)))
+    floor = np.median(power[np.abs(hz - hz[top]) <= max(1.0, 0.5 * hz[top])])
+    return float(hz[top]) if power[top] > floor * 10 ** (SEARCH_PRESENT_DB / 10) and power[top] > 1e-18 else None
+
+
+def _sum(hz: float, off: float | None) -> float | None:
+    return None if off is None else hz + off
+
+
 def _mean_hz(programme: Programme, start: int, frames: int) -> tuple[float, float]:
     seconds = frames / SAMPLE_RATE_HZ
     first, last = tones.turns(programme.segments, start), tones.turns(programme.segments, start + frames)
@@ -92,11 +147,15 @@ def _line(x: Exact, path: Exact, start: int, beats: float, reach_hz: float) -> f
     """Return how far above carrier + `beats` x beat a tone within `reach_hz` lies, None if none does."""
     low = np.empty((2, len(x) // HOP_SAMPLES))
     kernels.demodulate(np.ascontiguousarray(x), path, start, 1.0, beats, HOP_SAMPLES, low)
-    if low.shape[1] < 16:
+    return _offset(low[0] + 1j * low[1], SAMPLE_RATE_HZ / HOP_SAMPLES, reach_hz)
+
+
+def _offset(values: NDArray[np.complex128], rate_hz: float, reach_hz: float) -> float | None:
+    """Return where the strongest line of a turned-down signal lies, within `reach_hz` of 0; None if none stands out."""
+    if len(values) < 16:
         return None
-    values = (low[0] + 1j * low[1]) * np.hanning(low.shape[1])
-    power = np.abs(np.fft.fft(values, SPECTRUM_POINTS)) ** 2
-    hz = np.fft.fftfreq(SPECTRUM_POINTS, HOP_SAMPLES / SAMPLE_RATE_HZ)
+    power = np.abs(np.fft.fft(values * np.hanning(len(values)), SPECTRUM_POINTS)) ** 2
+    hz = np.fft.fftfreq(SPECTRUM_POINTS, 1 / rate_hz)
     power, hz = np.fft.fftshift(power), np.fft.fftshift(hz)
     inside = np.flatnonzero(np.abs(hz) <= reach_hz)
     top = int(inside[np.argmax(power[inside])])

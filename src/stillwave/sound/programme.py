@@ -13,7 +13,7 @@ SAMPLE_RATE_HZ = 44_100
 ENGINE_VERSION = 1
 
 Ease = Literal["linear", "eased"]
-Method = Literal["binaural", "monaural", "isochronic", "none"]
+Method = Literal["binaural", "monaural", "isochronic", "am", "steady", "none"]
 Bed = Literal[
     "nature",
     "rain",
@@ -30,6 +30,9 @@ Bed = Literal[
 
 EASES: tuple[str, ...] = get_args(Ease)
 METHODS: tuple[str, ...] = get_args(Method)
+# What each method needs: tones of the programme's own, and a beat to be heard.
+WITH_TONES = ("binaural", "monaural", "isochronic", "steady")
+WITH_BEAT = ("binaural", "monaural", "isochronic", "am")
 BEDS: tuple[str, ...] = get_args(Bed)
 
 LONGEST_S = 4 * 3600.0
@@ -40,6 +43,8 @@ CARRIER_RECOMMENDED_HZ = (200.0, 450.0)
 BEAT_RANGE_HZ = (0.5, 50.0)
 # Above about 30 Hz two ears no longer fuse two tones into one beat (Licklider 1950; Oster 1973).
 BINAURAL_BEAT_MOST_HZ = 30.0
+# "am" lets the whole bed sink to this share of itself, once each beat: by 6 dB.
+AM_LEAST = 0.5
 SEED_BELOW = 2**53  # every integer below this survives a JSON number read as a double
 
 # (volume_level, LUFS of the steady part); straight lines between; level 0 is digital silence.
@@ -74,6 +79,9 @@ class Programme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `beat_db` and `bed_db` are the loudness of beat and bed beside each other (LU); only their difference is
     heard, since `volume_level` sets the loudness of their sum. `voice_db` is the loudness of the voice above
     that sum. `swap` exchanges left and right of the beat.
+
+    Method "am" has no tones: the bed itself swells and sinks with the beat, in both ears alike. "steady" has the
+    carrier alone, in both ears, as loud as the binaural tones: the same sound without its beat, to compare with.
     """
 
     segments: tuple[Segment, ...]
@@ -149,8 +157,8 @@ def check(programme: Programme) -> None:
     if not isinstance(programme.swap, bool):
         msg = f"swap must be true or false, not {programme.swap!r}"
         raise ValueError(msg)  # noqa: TRY004 - the caller maps ValueError alone
-    if programme.method == programme.bed == "none":
-        msg = "bed must not be 'none' when method is 'none': nothing would be heard"
+    if programme.bed == "none" and programme.method not in WITH_TONES:
+        msg = f"bed must not be 'none' when method is '{programme.method}': nothing would be heard"
         raise ValueError(msg)
     _check_segments(programme)
     _check_cues(programme)

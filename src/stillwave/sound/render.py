@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stillwave.sound import kernels, levels, nature, noise, tones, voice
 from stillwave.sound.noise import BLOCK_SAMPLES, Sound, own
-from stillwave.sound.programme import Programme
+from stillwave.sound.programme import AM_LEAST, Programme
 
 FRAME_BYTES = 6
 
@@ -87,6 +87,8 @@ def _whole_block(programme: Programme, start: int) -> Sound:
     """Return a block, (2, BLOCK_SAMPLES), in an array that is the thread's own and holds until its next."""
     beat = tones.render(programme, start, BLOCK_SAMPLES)
     bed = nature.BEDS[programme.bed](programme, start, BLOCK_SAMPLES)
+    if programme.method == "am":
+        kernels.sway(tones.path(programme.segments), start, AM_LEAST, bed)
     beat_gain, bed_gain = levels.gains(programme)
     peak = kernels.mix(beat, bed, beat_gain, bed_gain, bed)
     total, fade_in, fade_out = programme.total_samples, programme.fade_in_samples, programme.fade_out_samples

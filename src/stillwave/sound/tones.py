@@ -1,4 +1,4 @@
-"""The beat by absolute sample index: two tones (binaural), their sum (monaural), a pulsed one (isochronic).
+"""The tones by absolute sample index: two (binaural), their sum (monaural), a pulsed one, or the carrier alone.
 
 The phase of each segment is a polynomial in its own time, so sample 60,000,000 is as exact as sample 0;
 adding up frequency sample by sample drifts (0.03 rad after 600 s in single precision).
@@ -14,11 +14,11 @@ from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme, Segment, segmen
 
 Sound = NDArray[np.float32]
 Exact = NDArray[np.float64]
-METHOD_NUMBERS = {"binaural": 1, "monaural": 2, "isochronic": 3}
+METHOD_NUMBERS = {"binaural": 1, "monaural": 2, "isochronic": 3, "steady": 1}  # steady: binaural without a beat
 
 # Mean square of each ear at peak 1. The isochronic pulse e is open 0.35 of a cycle and has two edges of 0.15,
 # over which the mean of (3u^2 - 2u^3)^2 is 13/35.
-MEAN_SQUARE = {"binaural": 0.5, "monaural": 0.25, "isochronic": 0.5 * (0.5 - 0.15 + 2 * 0.15 * 13 / 35)}
+MEAN_SQUARE = {"binaural": 0.5, "monaural": 0.25, "isochronic": 0.5 * (0.5 - 0.15 + 2 * 0.15 * 13 / 35), "steady": 0.5}
 PEAK = 1.0
 
 
@@ -28,10 +28,12 @@ def render(programme: Programme, start: int, frames: int) -> Sound:
     The array is the thread's own and holds until its next beat.
     """
     out = noise.scratch("beat", frames)
-    if programme.method == "none" or start < 0 or start + frames > programme.total_samples:
+    method = METHOD_NUMBERS.get(programme.method)
+    if method is None or start < 0 or start + frames > programme.total_samples:
         out[:] = 0.0
-    if programme.method != "none":
-        kernels.tones(path(programme.segments), start, METHOD_NUMBERS[programme.method], programme.swap, out)
+    if method is not None:
+        table = still(programme.segments) if programme.method == "steady" else path(programme.segments)
+        kernels.tones(table, start, method, programme.swap, out)
     return out
 
 
@@ -65,6 +67,14 @@ def path(segments: tuple[Segment, ...]) -> Exact:
     return np.array(rows, dtype=np.float64)
 
 
+@lru_cache(maxsize=64)
+def still(segments: tuple[Segment, ...]) -> Exact:
+    """Return the path of the carrier with a beat that never turns."""
+    table = path(segments).copy()
+    table[:, 8:] = 0.0
+    return table
+
+
 def turns(segments: tuple[Segment, ...], sample: int) -> tuple[float, float]:
     """Return the turns of carrier and beat from the start to a sample (0 to the total, inclusive)."""
     table = path(segments)
@@ -72,6 +82,15 @@ def turns(segments: tuple[Segment, ...], sample: int) -> tuple[float, float]:
     u = (sample - row[0]) * row[2]
     powers = u ** np.arange(5)
     return float(row[3:8] @ powers), float(row[8:13] @ powers)
+
+
+def beat_turns(segments: tuple[Segment, ...], samples: Exact) -> Exact:
+    """Return the turns of the beat from the start to each of many places, which may lie between two samples."""
+    table = path(segments)
+    rows = table[np.minimum(np.searchsorted(table[:, 1], samples, side="right"), len(table) - 1)]
+    powers = ((samples - rows[:, 0]) * rows[:, 2])[:, None] ** np.arange(5)
+    made: Exact = (rows[:, 8:13] * powers).sum(axis=1)
+    return made
 
 
 def mean_carrier_hz(segments: tuple[Segment, ...]) -> float:

@@ -28,7 +28,7 @@ def test_a_hundred_random_slices_of_twenty_minutes(programme):
 
 
 @pytest.mark.parametrize(
-    ("method", "bed"), [pair for pair in product(METHODS, BEDS) if set(pair) != {"none"}]
+    ("method", "bed"), [pair for pair in product(METHODS, BEDS) if pair not in (("none", "none"), ("am", "none"))]
 )
 def test_random_slices_of_every_method_and_bed(programme, method, bed):
     plan = programme(3.0, method=method, bed=bed)

@@ -3,20 +3,20 @@
 import msgspec
 import pytest
 
-from stillwave.sound.programme import MOST_SEGMENTS, Programme, Segment, check
+from stillwave.sound.programme import METHODS, MOST_SEGMENTS, Programme, Segment, check
 
 NAN, INFINITY = float("nan"), float("inf")
 
 
 def test_a_good_programme_passes(programme):
-    for method in ("binaural", "monaural", "isochronic", "none"):
+    for method in METHODS:
         check(programme(method=method))
 
 
 @pytest.mark.parametrize(
     ("field", "value", "allowed"),
     [
-        ("method", "telepathic", "binaural, monaural, isochronic, none"),
+        ("method", "telepathic", "binaural, monaural, isochronic, am, steady, none"),
         ("method", ["binaural"], "binaural, monaural"),
         ("bed", "traffic", "nature, rain, ocean"),
         ("bed", None, "nature"),
@@ -73,7 +73,7 @@ def test_a_bad_segment_is_named(programme, field, value, allowed):
 
 def test_isochronic_and_monaural_beats_may_reach_50_hz(programme):
     fast = (Segment(10.0, 200, 200, 40, 50),)
-    for method in ("isochronic", "monaural"):
+    for method in ("isochronic", "monaural", "am", "steady"):
         check(programme(segments=fast, method=method))
     with pytest.raises(ValueError, match=r"0\.5 to 50"):
         check(programme(segments=(Segment(10.0, 200, 200, 40, 50.5),), method="isochronic"))
@@ -89,9 +89,10 @@ def test_the_whole_is_at_most_four_hours_and_at_least_a_second(programme):
         check(programme(segments=(Segment(1.0, 200, 200, 8, 8),) * (MOST_SEGMENTS + 1)))
 
 
-def test_nothing_to_hear_is_refused(programme):
-    with pytest.raises(ValueError, match="bed must not be 'none'"):
-        check(programme(method="none", bed="none"))
+@pytest.mark.parametrize("method", ["none", "am"])
+def test_nothing_to_hear_is_refused(programme, method):
+    with pytest.raises(ValueError, match=f"bed must not be 'none' when method is '{method}'"):
+        check(programme(method=method, bed="none"))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stillwave.sound import measure, render, tones
+from stillwave.sound.levels import gains
 from stillwave.sound.programme import BEDS, Programme, Segment
 
 RATE_HZ = 44_100
@@ -64,9 +65,10 @@ def test_the_tone_is_a_sine_of_that_phase():
 
 ON_EVERY_BED = [("binaural", bed) for bed in BEDS if bed != "none"]
 IN_BOTH_EARS = list(product(("monaural", "isochronic"), ("nature", "ambient", "pink_noise")))
+IN_THE_BED = [("am", bed) for bed in BEDS if bed != "none"]
 
 
-@pytest.mark.parametrize(("method", "bed"), ON_EVERY_BED + IN_BOTH_EARS)
+@pytest.mark.parametrize(("method", "bed"), ON_EVERY_BED + IN_BOTH_EARS + IN_THE_BED)
 def test_every_window_is_within_a_hundredth_of_a_hertz(programme, method, bed):
     found = measure.measure(programme(30.0, method=method, bed=bed))
     assert len(found.windows) == 3
@@ -99,7 +101,7 @@ def test_no_beat_is_reported_where_there_is_none(programme, bed):
         assert unknown.method == "none"
 
 
-@pytest.mark.parametrize("method", ["binaural", "monaural", "isochronic"])
+@pytest.mark.parametrize("method", ["binaural", "monaural", "isochronic", "am"])
 def test_a_beat_is_found_without_a_plan(method):
     """A slow ramp, 9 to 8 Hz in 40 s on a carrier that falls by 2 Hz, and a hold."""
     plan = Programme(
@@ -119,3 +121,51 @@ def test_swap_exchanges_left_and_right(programme):
     assert plain.left_carrier_hz < plain.right_carrier_hz
     assert swapped.left_carrier_hz == pytest.approx(plain.right_carrier_hz, abs=0.01)
     assert swapped.right_carrier_hz == pytest.approx(plain.left_carrier_hz, abs=0.01)
+
+
+@pytest.mark.parametrize("bed", ["pink_noise", "stream", "night"])
+def test_an_independent_witness_finds_the_beat_in_the_swaying_bed(bed):
+    """Witness: the strongest line, 5 to 9 Hz, in the power of the sound above 1 kHz, at 147 Hz."""
+    plan = Programme((Segment(40.0, 200, 200, 7, 7),), "am", bed, seed=8)
+    for channel in render.block(plan, 10 * RATE_HZ, 30 * RATE_HZ).T:
+        high = channel - np.convolve(channel, np.full(20, 0.05), "same")
+        power = (high.astype(float) ** 2).reshape(-1, 300).mean(axis=1)
+        power /= np.convolve(power, np.full(147, 1 / 147), "same")
+        spectrum = np.abs(np.fft.rfft((power - power.mean()) * np.hanning(len(power)), 2**18))
+        hz = np.fft.rfftfreq(2**18, 300 / RATE_HZ)
+        spectrum[(hz < 5) | (hz > 9)] = 0
+        assert hz[np.argmax(spectrum)] == pytest.approx(7.0, abs=0.01)
+
+
+def test_a_swaying_bed_sinks_by_6_db_and_both_ears_alike():
+    plain, swaying = (Programme((Segment(60.0, 200, 200, 4, 4),), method, "white_noise", 3) for method in ("none", "am"))
+    ratio = render.block(swaying, 20 * RATE_HZ, 21 * RATE_HZ) / render.block(plain, 20 * RATE_HZ, 21 * RATE_HZ)
+    assert np.allclose(ratio[:, 0], ratio[:, 1], rtol=1e-4)
+    expected = 1 - 0.5 * np.sin(np.pi * 4 * np.arange(RATE_HZ) / RATE_HZ) ** 2
+    assert np.allclose(ratio[:, 0] / ratio[:, 0].max(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("bed", ["none", "pink_noise", "ambient"])
+def test_steady_is_the_binaural_sound_without_its_beat(programme, bed):
+    steady, binaural = (programme(30.0, method=method, bed=bed) for method in ("steady", "binaural"))
+    left, right = tones.render(steady, 5 * 32_768, 32_768)
+    assert np.array_equal(left, right)
+    carrier = [tones.turns(steady.segments, sample)[0] for sample in range(5 * 32_768, 5 * 32_768 + 500)]
+    assert np.abs(left[:500] - np.sin(2 * np.pi * np.array(carrier))).max() < 1e-6
+    assert gains(steady) == gains(binaural)
+    found, beating = measure.measure(steady), measure.measure(binaural)
+    assert found.method == "steady"
+    assert found.beat_error_most_hz is None
+    assert found.loudness_lufs == pytest.approx(beating.loudness_lufs, abs=0.05)
+    for window, other in zip(found.windows, beating.windows, strict=True):
+        assert (window.beat_hz, window.planned_beat_hz, window.error_hz) == (None, None, None)
+        middle = (other.left_carrier_hz + other.right_carrier_hz) / 2
+        assert window.left_carrier_hz == pytest.approx(middle, abs=0.01)
+        assert window.right_carrier_hz == pytest.approx(middle, abs=0.01)
+
+
+def test_a_beat_that_should_not_be_there_is_not_taken_for_a_steady_tone(programme):
+    binaural = programme(20.0)
+    blocks = [render.samples24(binaural, *edge) for edge in render.edges(0, binaural.total_samples)]
+    for window in measure.measure(programme(20.0, method="steady"), blocks).windows:
+        assert (window.left_carrier_hz, window.right_carrier_hz) == (None, None)
