@@ -159,6 +159,8 @@ def test_steady_is_the_binaural_sound_without_its_beat(programme, bed):
     assert found.loudness_lufs == pytest.approx(beating.loudness_lufs, abs=0.05)
     for window, other in zip(found.windows, beating.windows, strict=True):
         assert (window.beat_hz, window.planned_beat_hz, window.error_hz) == (None, None, None)
+        assert other.left_carrier_hz is not None
+        assert other.right_carrier_hz is not None
         middle = (other.left_carrier_hz + other.right_carrier_hz) / 2
         assert window.left_carrier_hz == pytest.approx(middle, abs=0.01)
         assert window.right_carrier_hz == pytest.approx(middle, abs=0.01)
