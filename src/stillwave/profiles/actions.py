@@ -160,14 +160,17 @@ def sentence(row: ChangeRow) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def bands(known: Known) -> list[dict[str, Any]]:
-    """The response curve of each band, ready to be drawn: expected rating 0-1 and its deviation on a grid."""
+def bands(known: Known, group: str | None = None) -> list[dict[str, Any]]:
+    """The response curve of each band, ready to be drawn: expected rating 0-1 and its deviation on a grid.
+
+    With a group of states (curve.group_of), the curves for such states.
+    """
     shown = []
     for band in curve.BANDS.values():
         rated = known.response.bands.get(band.name)
         top = band.high_hz if band.name == "gamma" else band.high_hz - 1e-6
         grid = [band.low_hz + (top - band.low_hz) * i / 32 for i in range(33)]
-        expected = [curve.expected(known.response, hz) for hz in grid]
+        expected = [curve.expected(known.response, hz, group) for hz in grid]
         stretch = curve.preferred_range(known.response, band.name)
         shown.append(
             {

@@ -74,6 +74,19 @@ BANDS = {
     )
 }
 LOWEST_HZ, HIGHEST_HZ = 0.5, 50.0
+# What a state has to do with what is learned: states of one group share a curve in each band. Two states that
+# have the same window are one group; all others want something else of the same frequency.
+GROUPS = {
+    "sleep": "sleep",
+    "deep_relaxation": "rest",
+    "meditation": "rest",
+    "creativity": "creativity",
+    "evening_wind_down": "evening",
+    "calm_focus": "calm",
+    "morning_wake": "morning",
+    "alert_focus": "alert",
+    "peak_focus": "peak",
+}
 # The lower triangle by rows: (0,0) (1,0) (1,1) (2,0) ...
 TRIANGLE = tuple((j, k) for j in range(POINTS) for k in range(j + 1))
 
@@ -116,13 +129,14 @@ class Response(msgspec.Struct):
 
 
 class Feedback(msgspec.Struct, frozen=True):
-    """One answer: rating 1-5, effectiveness 1-10, the frequency heard in Hz, and effects by key."""
+    """One answer: rating 1-5, effectiveness 1-10, frequency heard in Hz, effects by key, and the state wanted."""
 
     rating: int | None = None
     effectiveness: int | None = None
     target_hz: float | None = None
     physical_effects: effects.Effects = None
     mental_effects: effects.Effects = None
+    target_state: str | None = None
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -150,6 +164,11 @@ def band_of(hz: float | None) -> Band | None:
     if hz is None or not LOWEST_HZ <= hz <= HIGHEST_HZ:
         return None
     return max((band for band in BANDS.values() if band.low_hz <= hz), key=lambda band: band.low_hz)
+
+
+def group_of(target_state: str | None) -> str | None:
+    """The group of states whose curve a session teaches; None for a state that is missing or not ours."""
+    return GROUPS.get(target_state) if target_state is not None else None
 
 
 def observation(rating: int | None, effectiveness: int | None) -> tuple[float, float] | None:
@@ -273,8 +292,12 @@ def fold_all(feedbacks: Iterable[Feedback]) -> Response:
     return response
 
 
-def expected(response: Response, hz: float) -> tuple[float, float]:
-    """(mean, standard deviation) of the rating expected at `hz`, on 0-1; `hz` within 0.5-50."""
+def expected(response: Response, hz: float, group: str | None = None) -> tuple[float, float]:
+    """(mean, standard deviation) of the rating expected at `hz`, on 0-1; `hz` within 0.5-50.
+
+    With a group of states (group_of), of the rating for such a state; else for whatever the band is used for.
+    """
+    del group
     band = band_of(hz)
     if band is None:
         message = f"{hz} Hz is outside {LOWEST_HZ}-{HIGHEST_HZ} Hz"

@@ -235,7 +235,8 @@ def plan(
         raise ConfirmNeeded(
             "Some of your safety answers ask for care. Please read and confirm first.", confirm=list(limit.confirm)
         )
-    target_hz = _best(response, beats)
+    group = curve.group_of(target_state)
+    target_hz = _best(response, beats, group)
     method: Method = "isochronic" if not headphones else "binaural" if target_hz <= BINAURAL_MOST_HZ else "monaural"
     begin = initial_state if initial_state in ("unsure", target_state) else ""
     begin_hz = {"unsure": state.ramp_from_hz, target_state: target_hz}.get(begin)
@@ -246,7 +247,7 @@ def plan(
         target_hz=round(target_hz, 2), ramp_from_hz=round(min(max(begin_hz, limit.low_hz), highest), 2),
         transition_s=curve.transition_time_s(response), volume_level=volume_level, minutes=length, method=method,
         bed=background, voice=voice, base_hz=state.carrier_hz, beat=True,
-        reason=_reason(response, state, target_hz, limit), warnings=tuple(warnings),
+        reason=_reason(response, state, target_hz, limit, group), warnings=tuple(warnings),
     )  # fmt: skip
 
 
@@ -262,22 +263,22 @@ def _volume(response: Response, limit: Limits) -> int:
     return max(0, math.floor(min(response.vol, gentle, limit.volume_most)))
 
 
-def _best(response: Response, beats: list[float]) -> float:
+def _best(response: Response, beats: list[float], group: str | None) -> float:
     best_hz, best_score = beats[0], -math.inf
     for hz in beats:
-        mean, sd = curve.expected(response, hz)
+        mean, sd = curve.expected(response, hz, group)
         if mean + sd > best_score:
             best_hz, best_score = hz, mean + sd
     return best_hz
 
 
-def _reason(response: Response, state: State, target_hz: float, limit: Limits) -> str:
+def _reason(response: Response, state: State, target_hz: float, limit: Limits, group: str | None) -> str:
     band = curve.band_of(target_hz)
     rated = response.bands.get(band.name) if band else None
     within = ""
     if limit.low_hz > state.low_hz or limit.high_hz < state.high_hz:
         within = ", within the limits of your safety answers"
-    mean, sd = curve.expected(response, target_hz)
+    mean, sd = curve.expected(response, target_hz, group)
     stars, doubt = 1 + 4 * min(1.0, max(0.0, mean)), 4 * sd
     if band is None or rated is None:
         return (
