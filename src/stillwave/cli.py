@@ -29,7 +29,9 @@ app = typer.Typer(
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 user_app = typer.Typer(help="Accounts.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
+log_app = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
+app.add_typer(log_app, name="audit-log")
 
 _EXIT = {errors.CannotStart: 78, errors.StorageFull: 73, errors.Unavailable: 69}
 
@@ -398,8 +400,55 @@ def user_second_step_off(email: str) -> None:
     """Take the second step off an account whose owner lost app and codes. Be sure who asks."""
     from stillwave.factors import actions
 
-    _change(email, lambda tx, user_id, _now: actions.take_off(tx, user_id))
+    _change(email, actions.take_off)
     _say("The second step is off and every login has ended.")
+
+
+# --- the audit log ------------------------------------------------------------------------------
+
+
+@log_app.command("verify")
+def log_verify(
+    checkpoint: Annotated[Path | None, typer.Option(help="A file that `audit-log checkpoint` wrote.")] = None,
+) -> None:
+    """Look whether any event of the audit log was changed, moved or removed."""
+    import msgspec
+
+    from stillwave.db import audit
+
+    try:
+        seen = msgspec.json.decode(checkpoint.read_bytes(), type=audit.Checkpoint) if checkpoint else None
+    except OSError as error:
+        raise errors.BadInput("--checkpoint", "cannot be read", "a file that audit-log checkpoint wrote") from error
+    except msgspec.MsgspecError as error:
+        raise errors.BadInput("--checkpoint", "is not a checkpoint", "a file that audit-log checkpoint wrote") from error
+    with _open() as (_settings, database), database.read() as tx:
+        count, wrong = len(audit.heads(tx)), audit.verify(tx, seen)
+    for user_id, told in wrong.items():
+        _say(f"[red]{user_id}[/]: {told}", err=True)
+    if wrong:
+        _say(f"[bold red]{len(wrong)} of {count} chains are broken.[/]", err=True)
+        raise typer.Exit(1)
+    _say(f"{count} chains are whole{' and hold what the checkpoint saw' if seen else ''}.")
+
+
+@log_app.command("checkpoint")
+def log_checkpoint(file: Annotated[Path, typer.Argument(help="Where to write it: best on another machine.")]) -> None:
+    """Write down where every chain ends, to notice later if events were cut off."""
+    import msgspec
+
+    from stillwave.db import audit
+    from stillwave.web.kit import system_clock
+
+    if file.exists():
+        raise errors.Conflict(f"{file} exists already. Choose another name: checkpoints are kept.")
+    with _open() as (_settings, database), database.read() as tx:
+        made = audit.checkpoint(tx, system_clock())
+    try:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=1))
+    except OSError as error:
+        raise errors.BadInput("FILE", "cannot be written", "a place that you may write to") from error
+    _say(f"{len(made.heads)} chains are noted in {_plain(file)}.")
 
 
 # --- progress -----------------------------------------------------------------------------------

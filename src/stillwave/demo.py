@@ -50,7 +50,7 @@ def fill(database: Database, now: dt.datetime, step: Callable[[int, int], None])
     chance = random.Random(20)  # noqa: S311  the demo is the same every time
     begin = now - dt.timedelta(days=DAYS)
     with database.write() as tx:
-        _forget(tx)
+        _forget(tx, now)
     with database.write() as tx:
         user_id = accounts.create(
             tx, email=EMAIL, phone="+12025550143", password_hash=password_hash, now=begin, consent=True
@@ -68,13 +68,13 @@ def fill(database: Database, now: dt.datetime, step: Callable[[int, int], None])
     return EMAIL, password
 
 
-def _forget(tx: Tx) -> None:
+def _forget(tx: Tx, now: dt.datetime) -> None:
     try:
         known = accounts.by_email(tx, EMAIL)
     except NotFound:
         return
     tx.act_as(known.id)
-    accounts.delete(tx, known.id)
+    accounts.delete(tx, known.id, now)
     tx.vault.keys.destroy(known.id)
 
 

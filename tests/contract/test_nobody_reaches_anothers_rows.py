@@ -81,6 +81,7 @@ ROUTES = [
     Route("PUT", "/api/v1/restriction", {"on": True}),
     Route("GET", "/api/v1/export"),
     Route("POST", "/api/v1/erasure", SECRET),
+    Route("GET", "/api/v1/audit-events"),
     Route("GET", "/api/v1/schema", open_to_all=True),
     Route("GET", "/api/v1/schema/openapi.json", open_to_all=True),
     Route("GET", "/api/v1/schema/{path:str}", open_to_all=True),
@@ -129,6 +130,7 @@ ROUTES = [
     Route("POST", "/privacy/restriction", {"on": "yes"}),
     Route("POST", "/password", NEW_PASSWORD),
     Route("GET", "/privacy/export"),
+    Route("GET", "/privacy/log"),
     Route("POST", "/privacy/erase", SECRET),
     Route("GET", "/operator", operators=True),
 ]  # fmt: skip

@@ -156,7 +156,7 @@ def test_the_operator_takes_it_off_when_app_and_codes_are_lost(served: Served, a
     with served.kit.database.write() as tx:
         user = accounts.by_email(tx, ALICE.email)
         tx.act_as(user.id)
-        factors.take_off(tx, user.id)
+        factors.take_off(tx, user.id, served.kit.clock())
     assert alice.get("/api/v1/me").status_code == 401
     alice.sign_in(ALICE)
     assert alice.get("/api/v1/second-factor").json()["on"] is False

@@ -27,6 +27,7 @@ from stillwave.accounts.rules import (
     recovery_code,
 )
 from stillwave.accounts.store import SQL, Consent, Login, People, User
+from stillwave.db import audit
 from stillwave.db.database import Database, Tx
 from stillwave.db.ids import uuid7
 from stillwave.errors import BadInput, ConsentNeeded, ConstraintBroken, Forbidden, NotFound, NotSignedIn
@@ -74,9 +75,10 @@ def create(
         tx, user_id, email=email, phone=phone, password_hash=password_hash, now=now, tier=tier, role=role
     )
     tx.run(SQL.insert_preferences, user_id=user_id, id=uuid7(now))
+    audit.note(tx, user_id, "account.created", now)
     if consent:
-        store.give_consent(tx, user_id, uuid7(now), CONSENTS["health_data"], now)
-        store.give_consent(tx, user_id, uuid7(now), CONSENTS["adaptation"], now)
+        for purpose in ("health_data", "adaptation"):
+            set_consent(tx, user_id, purpose, give=True, now=now)
     return user_id
 
 
@@ -124,8 +126,11 @@ def open_login(
     token = gate.new_token(user_id)
     if two_steps:
         tx.run(SQL.set_last_login, user_id=user_id, now=now)
+    login_id = uuid7(now)
+    if not step_due:
+        audit.note(tx, user_id, "login.opened", now, login=str(login_id))
     tx.run(
-        SQL.insert_login, user_id=user_id, id=uuid7(now), token_hash=gate.token_hash(token),
+        SQL.insert_login, user_id=user_id, id=login_id, token_hash=gate.token_hash(token),
         device=device, now=now, expires_at=now + gate.ABSOLUTE,
         step_due_by=now + STEP_LASTS if step_due else None, two_steps=two_steps,
     )  # fmt: skip
@@ -137,15 +142,18 @@ def end_logins(tx: Tx, user_id: UUID) -> None:
     tx.run(SQL.delete_all_logins, user_id=user_id)
 
 
-def sign_out(tx: Tx, user_id: UUID, login_id: UUID) -> None:
+def sign_out(tx: Tx, user_id: UUID, login_id: UUID, now: dt.datetime) -> None:
     """The login is gone; its token opens nothing. Raises NotFound when it is not the person's own."""
     if not tx.run(SQL.delete_login, user_id=user_id, login_id=login_id):
         raise NotFound("There is no such sign-in.")
+    audit.note(tx, user_id, "login.ended", now, login=str(login_id))
 
 
-def sign_out_others(tx: Tx, user_id: UUID, keep: UUID) -> int:
+def sign_out_others(tx: Tx, user_id: UUID, keep: UUID, now: dt.datetime) -> int:
     """Every other login of the person is gone."""
-    return tx.run(SQL.delete_other_logins, user_id=user_id, keep=keep)
+    count = tx.run(SQL.delete_other_logins, user_id=user_id, keep=keep)
+    audit.note(tx, user_id, "logins.ended", now, count=count)
+    return count
 
 
 def logins(tx: Tx, user_id: UUID, now: dt.datetime) -> list[Login]:
@@ -164,6 +172,7 @@ def start_recovery(tx: Tx, email_text: str, now: dt.datetime) -> tuple[str, str]
         return None
     tx.act_as(user.id)
     code = recovery_code(secrets.token_bytes(16))
+    audit.note(tx, user.id, "recovery.asked", now)
     tx.run(SQL.delete_recoveries, user_id=user.id)
     tx.run(
         SQL.insert_recovery, user_id=user.id, token_hash=code_hash(code), now=now, expires_at=now + RECOVERY_LASTS
@@ -186,6 +195,7 @@ def recover(database: Database, email_text: str, code: str, password: str, now: 
             raise wrong
         tx.run(SQL.delete_recoveries, user_id=user.id)
         _set_password(tx, user.id, password_hash, now)
+        audit.note(tx, user.id, "password.recovered", now)
 
 
 def change_password(
@@ -201,6 +211,7 @@ def change_password(
     password_hash = passwords.hashed(password)
     with database.write(me.user_id) as tx:
         _set_password(tx, me.user_id, password_hash, now)
+        audit.note(tx, me.user_id, "password.changed", now)
         return open_login(tx, me.user_id, device, now, two_steps=me.two_steps)
 
 
@@ -260,12 +271,14 @@ def add_phone(tx: Tx, user_id: UUID, phone_text: str, now: dt.datetime) -> None:
         raise BadInput("phone", "cannot be used here", "another number") from None
     if not changed:
         raise Forbidden("This account already has a phone number.")
+    audit.note(tx, user_id, "contact.changed", now)
 
 
 def set_status(tx: Tx, user_id: UUID, status: str, now: dt.datetime) -> None:
     """The status is set; anything but active ends every login."""
     if not tx.run(SQL.set_status, user_id=user_id, account_status=status, now=now):
         raise NotFound("There is no such account.")
+    audit.note(tx, user_id, "account.status", now, actor="operator", status=status)
     if status != "active":
         tx.run(SQL.delete_all_logins, user_id=user_id)
 
@@ -273,23 +286,27 @@ def set_status(tx: Tx, user_id: UUID, status: str, now: dt.datetime) -> None:
 def set_tier(tx: Tx, user_id: UUID, tier: Tier, now: dt.datetime) -> None:
     """The subscription tier is set."""
     tx.run(SQL.set_tier, user_id=user_id, subscription_tier=tier, now=now)
+    audit.note(tx, user_id, "account.tier", now, actor="operator", tier=tier)
 
 
 def set_role(tx: Tx, user_id: UUID, role: Role, now: dt.datetime) -> None:
     """The role is set; the old logins end, since their rights changed."""
     tx.run(SQL.set_role, user_id=user_id, role=role, now=now)
+    audit.note(tx, user_id, "account.role", now, actor="operator", role=role)
     tx.run(SQL.delete_all_logins, user_id=user_id)
 
 
 def restrict(tx: Tx, user_id: UUID, *, on: bool, now: dt.datetime) -> None:
     """Processing is restricted (data is kept and shown, nothing is learned), or not any more."""
     tx.run(SQL.set_restricted, user_id=user_id, restricted=on, now=now)
+    audit.note(tx, user_id, "restriction.on" if on else "restriction.off", now)
 
 
-def delete(tx: Tx, user_id: UUID) -> None:
-    """The account and every row that belongs to it are gone. Raises NotFound."""
+def delete(tx: Tx, user_id: UUID, now: dt.datetime) -> None:
+    """The account and every row that belongs to it are gone, but for the audit log. Raises NotFound."""
     if not tx.run(SQL.delete_user, user_id=user_id):
         raise NotFound("There is no such account.")
+    audit.note(tx, user_id, "account.erased", now)
 
 
 def consents(tx: Tx, user_id: UUID) -> list[Consent]:
@@ -304,8 +321,10 @@ def set_consent(tx: Tx, user_id: UUID, purpose: str, *, give: bool, now: dt.date
         raise BadInput("purpose", "is not one that is asked for", sorted(CONSENTS))
     if give:
         store.give_consent(tx, user_id, uuid7(now), text, now)
+        audit.note(tx, user_id, "consent.given", now, purpose=purpose, version=text.version)
     else:
         tx.run(SQL.withdraw_consent, user_id=user_id, purpose=purpose, now=now)
+        audit.note(tx, user_id, "consent.withdrawn", now, purpose=purpose)
 
 
 def preferences(tx: Tx, user_id: UUID) -> Preferences:

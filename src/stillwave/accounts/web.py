@@ -191,14 +191,14 @@ def list_logins(request: Ask) -> list[Login]:
 def delete_login(request: Ask, login_id: FromPath[UUID]) -> None:
     """End one login."""
     with gate.write(request) as (tx, me):
-        actions.sign_out(tx, me.user_id, login_id)
+        actions.sign_out(tx, me.user_id, login_id, kit_of(request).clock())
 
 
 @api_delete("/api/v1/logins/current", tags=["account"])
 def delete_current_login(request: Ask) -> None:
     """Sign out."""
     with gate.write(request) as (tx, me):
-        actions.sign_out(tx, me.user_id, me.login_id)
+        actions.sign_out(tx, me.user_id, me.login_id, kit_of(request).clock())
 
 
 @api_get("/api/v1/me", tags=["account"])
@@ -298,7 +298,7 @@ def sign_in(request: Ask, data: Form) -> Response[Any]:
 def sign_out(request: Ask) -> Response[Any]:
     """Sign out; the browser forgets what it kept."""
     with gate.write(request) as (tx, me):
-        actions.sign_out(tx, me.user_id, me.login_id)
+        actions.sign_out(tx, me.user_id, me.login_id, kit_of(request).clock())
     answer = pages.see_other(
         "/", notice="You are signed out.", cookies=[gate.login_cookie(kit_of(request).settings, None)]
     )
@@ -404,7 +404,7 @@ def set_preferences(request: Ask, data: Form) -> Response[Any]:
 def revoke_login(request: Ask, login_id: FromPath[UUID]) -> Response[Any]:
     """End one login from the privacy page."""
     with gate.write(request) as (tx, me):
-        actions.sign_out(tx, me.user_id, login_id)
+        actions.sign_out(tx, me.user_id, login_id, kit_of(request).clock())
     return pages.see_other("/privacy", notice="That device is signed out.")
 
 
@@ -412,7 +412,7 @@ def revoke_login(request: Ask, login_id: FromPath[UUID]) -> Response[Any]:
 def revoke_other_logins(request: Ask) -> Response[Any]:
     """End every other login."""
     with gate.write(request) as (tx, me):
-        count = actions.sign_out_others(tx, me.user_id, me.login_id)
+        count = actions.sign_out_others(tx, me.user_id, me.login_id, kit_of(request).clock())
     return pages.see_other("/privacy", notice=f"{count} other devices are signed out.")
 
 

@@ -33,6 +33,7 @@ RETENTION_CLASSES = {
     "recovery": "until used, or an hour after it was asked for",
     "request": "one day",
     "outbox": "until the file is gone",
+    "audit": "six years; after erasure the id in it leads to nobody",
     "statement": "until the statement that made it ends",
 }
 
@@ -576,11 +577,39 @@ LEARNING_PAUSE = Table(
     foreign_keys=(_FK_USER,),
 )  # fmt: skip
 
+AUDIT_EVENTS = Table(
+    name="audit_events",
+    what="What was done with a person's account and data, by whom; a chain that shows every change. It survives erasure.",
+    owner="user_id", retention="audit", key=("user_id", "seq"),
+    columns=(
+        _owner(),
+        _must("seq", BIG, "none", "place in the person's chain, from 1"),
+        _must("at", MOMENT, "behaviour", "when", unit="UTC"),
+        _must("actor", words(20), "account", "the person, an operator, or the program itself"),
+        _must("action", words(40), "behaviour", "what was done"),
+        _must("detail", JSON, "behaviour", "codes and ids only: which session, which consent"),
+        _must("prior", SHA256, "none", "the MAC of the event before", kept_back=_MACHINE),
+        _must("mac", SHA256, "none", "shows that event and order are as they were written", kept_back=_MACHINE),
+    ),
+    checks=("audit_events_seq_positive", "audit_events_actor_known"),
+)  # fmt: skip
+
+AUDIT_HEADS = Table(
+    name="audit_heads",
+    what="Where each person's chain of events ends.",
+    owner="user_id", retention="audit", key=("user_id",),
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "whose chain it is", kept_back=_MACHINE),
+        _must("seq", BIG, "none", "the number of the newest event", kept_back=_MACHINE),
+        _must("mac", SHA256, "none", "its MAC", kept_back=_MACHINE),
+    ),
+)  # fmt: skip
+
 # In the order of the architecture: a table stands after those it refers to.
 TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
     SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, SECOND_FACTORS, RECOVERY_CODES,
-    CONSENTS, SCREENINGS, IDEMPOTENCY_KEYS, UNLINK_OUTBOX,
+    CONSENTS, SCREENINGS, IDEMPOTENCY_KEYS, UNLINK_OUTBOX, AUDIT_EVENTS, AUDIT_HEADS,
     LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, EFFECT_VOCABULARY, LEARNING_WORK,
     LEARNING_CHECKPOINT, LEARNING_PAUSE,
 )  # fmt: skip

@@ -10,6 +10,7 @@ import msgspec
 
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.rules import code_hash, recovery_code
+from stillwave.db import audit
 from stillwave.db.database import Database, Tx
 from stillwave.db.ids import uuid7
 from stillwave.errors import BadInput, Conflict, TooMany
@@ -72,6 +73,7 @@ def confirm(database: Database, me: Me, code: str, device: str, now: dt.datetime
             raise BadInput("code", "is not right", "the six digits that your app shows now")
         tx.run(SQL.confirm_factor, user_id=me.user_id, now=now)
         codes = _new_codes(tx, me.user_id, now)
+        audit.note(tx, me.user_id, "second_step.on", now)
         accounts.end_logins(tx, me.user_id)
         return Confirmed(codes, accounts.open_login(tx, me.user_id, device, now, two_steps=True))
 
@@ -80,7 +82,7 @@ def take_step(database: Database, waiting: Me, code: str, device: str, now: dt.d
     """The token of a full login, in place of the one that waited. Raises BadInput, or TooMany after five tries."""
     prove(database, waiting.user_id, code, now)
     with database.write(waiting.user_id) as tx:
-        accounts.sign_out(tx, waiting.user_id, waiting.login_id)
+        accounts.sign_out(tx, waiting.user_id, waiting.login_id, now)
         return accounts.open_login(tx, waiting.user_id, device, now, two_steps=True)
 
 
@@ -103,6 +105,7 @@ def new_codes(database: Database, me: Me, password: str, code: str, now: dt.date
     accounts.confirm_password(database, me.user_id, password)
     prove(database, me.user_id, code, now)
     with database.write(me.user_id) as tx:
+        audit.note(tx, me.user_id, "recovery_codes.made", now)
         return _new_codes(tx, me.user_id, now)
 
 
@@ -112,13 +115,15 @@ def remove(database: Database, me: Me, password: str, code: str, device: str, no
     prove(database, me.user_id, code, now)
     with database.write(me.user_id) as tx:
         store.forget(tx, me.user_id)
+        audit.note(tx, me.user_id, "second_step.off", now)
         accounts.end_logins(tx, me.user_id)
         return accounts.open_login(tx, me.user_id, device, now)
 
 
-def take_off(tx: Tx, user_id: UUID) -> None:
+def take_off(tx: Tx, user_id: UUID, now: dt.datetime) -> None:
     """The second step is off and every login has ended; for the operator, when app and codes are lost."""
     store.forget(tx, user_id)
+    audit.note(tx, user_id, "second_step.off", now, actor="operator")
     accounts.end_logins(tx, user_id)
 
 

@@ -177,7 +177,7 @@ def leave(request: Ask) -> Response[Any]:
     """The login that waits for its code has ended."""
     waiting = gate.waiting(request)
     with kit_of(request).database.write(waiting.user_id) as tx:
-        accounts.sign_out(tx, waiting.user_id, waiting.login_id)
+        accounts.sign_out(tx, waiting.user_id, waiting.login_id, kit_of(request).clock())
     return pages.see_other("/sign-in", cookies=[gate.login_cookie(kit_of(request).settings, None)])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from stillwave.db import audit
 from stillwave.db.database import Database, Queries, Tx
 from stillwave.settings import Settings
 
@@ -48,7 +49,20 @@ def clean_up(database: Database, now: dt.datetime) -> int:
             tx.run(SQL.resume_learning)
         gone += count
         if count < _BATCH:
-            return gone
+            break
+    _trim_log(database, now)
+    return gone
+
+
+def _trim_log(database: Database, now: dt.datetime) -> None:
+    while True:
+        with database.read() as tx:
+            people = audit.outlived(tx, now, _BATCH)
+        for user_id in people:
+            with database.write(user_id) as tx:
+                audit.trim(tx, user_id, now)
+        if len(people) < _BATCH:
+            return
 
 
 def _a_year_before(now: dt.datetime) -> dt.datetime:

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from stillwave.accounts import actions as accounts
-from stillwave.db import portable
+from stillwave.db import audit, portable
 from stillwave.db.database import Database, Tx
 from stillwave.errors import BadInput
 from stillwave.profiles import actions as profiles
@@ -45,6 +45,7 @@ def restrict(tx: Tx, user_id: UUID, *, on: bool, now: dt.datetime) -> None:
 
 def export(tx: Tx, user_id: UUID, now: dt.datetime) -> bytes:
     """A ZIP of everything held about the person: JSON by table, what is left out, a manifest of hashes."""
+    audit.note(tx, user_id, "export.made", now)
     files = {"README.txt": _README.format(when=f"{now:%Y-%m-%d %H:%M}").encode()}
     for table, rows in portable.everything(tx, user_id).items():
         files[f"data/{table}.json"] = _json(rows)
@@ -57,12 +58,33 @@ def export(tx: Tx, user_id: UUID, now: dt.datetime) -> bytes:
     return out.getvalue()
 
 
+class Happening(msgspec.Struct, frozen=True):
+    """One event as its person reads it. `number` counts from 1; `detail` holds codes and ids."""
+
+    number: int
+    at: dt.datetime
+    actor: str
+    action: str
+    what: str
+    detail: dict[str, Any]
+
+
+def log(tx: Tx, user_id: UUID, before: int, most: int) -> list[Happening]:
+    """What was done with the account and the data below the number `before`, newest first."""
+    return [
+        Happening(event.seq, event.at, event.actor, event.action, audit.ACTIONS[event.action], msgspec.json.decode(event.detail))
+        for event in audit.events(tx, user_id, before, most)
+    ]
+
+
 def _json(value: Any) -> bytes:  # noqa: ANN401
     return msgspec.json.format(msgspec.json.encode(value), indent=2)
 
 
-def erase(database: Database, user_id: UUID, password: str, confirm: str) -> None:
+def erase(database: Database, user_id: UUID, password: str, confirm: str, now: dt.datetime) -> None:
     """Nothing of the person is left: rows are deleted, the key is destroyed, sound files wait to be unlinked.
+
+    The audit log alone stays: codes and times under an id that leads to nobody any more.
 
     The key goes after the commit: should the process end between the two, a key without rows stays behind,
     which opens nothing. Raises BadInput for a wrong password or word.
@@ -71,5 +93,5 @@ def erase(database: Database, user_id: UUID, password: str, confirm: str) -> Non
         raise BadInput("confirm", "must be the word", "erase")
     accounts.confirm_password(database, user_id, password)
     with database.write(user_id) as tx:
-        accounts.delete(tx, user_id)
+        accounts.delete(tx, user_id, now)
     database.vault.keys.destroy(user_id)

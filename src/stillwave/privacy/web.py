@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.params import FromPath, JSONBody, URLEncodedBody
+from litestar.params import FromPath, JSONBody, QueryParameter, URLEncodedBody
 
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.rules import CONSENTS, SHORTEST_PASSWORD, Password
@@ -22,6 +22,15 @@ from stillwave.web.routes import api_get, api_post, api_put, page_get, page_post
 
 Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
+_SHOWN_EVENTS = 100
+_NO_END = 2**62  # above every number
+_ACTORS = {"self": "you", "operator": "an operator", "system": "Stillwave"}
+
+
+class Happenings(msgspec.Struct):
+    """Events, newest first."""
+
+    items: list[actions.Happening]
 
 
 class Choice(msgspec.Struct, forbid_unknown_fields=True):
@@ -142,7 +151,7 @@ def erase(request: Ask, data: Form) -> Response[Any]:
 
 def _export(request: Ask) -> Response[bytes]:
     now = kit_of(request).clock()
-    with gate.read(request) as (tx, me):
+    with gate.write(request) as (tx, me):
         body = actions.export(tx, me.user_id, now)
     name = f'attachment; filename="stillwave-{now:%Y-%m-%d}.zip"'
     return Response(body, media_type="application/zip", headers={"Content-Disposition": name})
@@ -153,8 +162,35 @@ def _erase(request: Ask, wish: Erasure) -> None:
     with gate.read(request) as (_tx, me):
         pass
     kit.limits.count("password_account", str(me.user_id))
-    actions.erase(kit.database, me.user_id, wish.password, wish.confirm)
+    actions.erase(kit.database, me.user_id, wish.password, wish.confirm, kit.clock())
     request.app.state.files.sweep()
+
+
+@page_get("/privacy/log")
+def log_page(
+    request: Ask, before: Annotated[int | None, QueryParameter(ge=1, le=_NO_END, required=False)] = None
+) -> Response[str]:
+    """What was done with the account and its data."""
+    with gate.read(request) as (tx, me):
+        found = actions.log(tx, me.user_id, before or _NO_END, _SHOWN_EVENTS)
+        zone = accounts.zone(tx, me.user_id)
+    rows = [
+        {"when": f"{event.at.astimezone(zone):%d %B %Y, %H:%M}".lstrip("0"), "what": event.what, "actor": _ACTORS[event.actor]}
+        for event in found
+    ]
+    older = found[-1].number if found and found[-1].number > 1 else None
+    return pages.page(request, "privacy/log.html", me=me, events=rows, older=older)
+
+
+@api_get("/api/v1/audit-events", tags=["privacy"])
+def read_log(
+    request: Ask,
+    before: Annotated[int | None, QueryParameter(ge=1, le=_NO_END, required=False)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000, required=False)] = 100,
+) -> Happenings:
+    """What was done with the account and its data, newest first; `before` is a number of an earlier answer."""
+    with gate.read(request) as (tx, me):
+        return Happenings(actions.log(tx, me.user_id, before or _NO_END, limit))
 
 
 @api_put("/api/v1/consents/{purpose:str}", status_code=204, tags=["privacy"])
@@ -186,4 +222,5 @@ def erase_everything(request: Ask, data: JSONBody[Erasure]) -> None:
 
 HANDLERS = [
     privacy_page, choose, restrict, password, export, erase, set_consent, set_restriction, read_export, erase_everything,
+    log_page, read_log,
 ]  # fmt: skip

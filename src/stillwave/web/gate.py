@@ -22,6 +22,7 @@ import msgspec
 from litestar import Request
 from litestar.datastructures import Cookie
 
+from stillwave.db import audit
 from stillwave.db.database import Queries, Tx
 from stillwave.errors import ConsentNeeded, Forbidden, NotSignedIn, ScreeningNeeded, SecondStepNeeded
 from stillwave.settings import Settings
@@ -193,6 +194,8 @@ def _touch(kit: Kit, me: Me) -> None:
     now = kit.clock()
     if now - me.last_seen_at >= _SEEN_EVERY:
         with kit.database.write(me.user_id) as tx:
+            if now.replace(minute=0, second=0, microsecond=0) > me.last_seen_at:  # once an hour and login is enough
+                audit.note(tx, me.user_id, "records.read", now, login=str(me.login_id))
             tx.run(SQL.touch_login, user_id=me.user_id, login_id=me.login_id, now=now)
 
 

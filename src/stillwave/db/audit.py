@@ -1,0 +1,220 @@
+"""The audit log: who did what with whose data, one chain of events per person.
+
+Each event carries a MAC (HMAC-SHA256) over itself and the MAC before it, under a key derived from the root key
+and so outside the database: whoever can write the database can neither change, remove nor reorder events
+unnoticed. The newest events of a chain could be cut off together with its head; a checkpoint kept elsewhere
+shows that. An event is written in the transaction of what it tells of, and holds codes and ids only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from stillwave.db.handle import Queries, Tx
+from stillwave.errors import BadInput
+
+SQL = Queries(Path(__file__).parent)
+Actor = Literal["self", "operator", "system"]
+_START = "0" * 64
+_BATCH = 1000
+_CHECKPOINT_VERSION = 1
+
+# What is written down, and how a person reads it.
+ACTIONS: dict[str, str] = {
+    "account.created": "The account was made",
+    "account.status": "The account was switched on or off",
+    "account.tier": "The subscription tier changed",
+    "account.role": "The role changed",
+    "account.erased": "Everything was erased",
+    "contact.changed": "The phone number was added",
+    "login.opened": "Somebody signed in",
+    "login.ended": "A sign-in ended",
+    "logins.ended": "All other sign-ins ended",
+    "records.read": "Stored data was looked at",
+    "password.changed": "The password was changed",
+    "password.recovered": "The password was set anew with a code",
+    "recovery.asked": "A code for a new password was asked for",
+    "second_step.on": "The second step was turned on",
+    "second_step.off": "The second step was turned off",
+    "recovery_codes.made": "New recovery codes were made",
+    "consent.given": "A consent was given",
+    "consent.withdrawn": "A consent was taken back",
+    "restriction.on": "The use of data was paused",
+    "restriction.off": "The use of data goes on",
+    "export.made": "Everything was downloaded",
+    "screening.answered": "The safety questions were answered",
+    "session.started": "A session was planned",
+    "feedback.given": "A session was rated",
+    "feedback.changed": "A rating was changed",
+    "feedback.removed": "A rating was taken back",
+    "diary.kept": "A diary day was kept",
+    "diary.removed": "A diary day was removed",
+    "log.trimmed": "Lines of this log older than six years were removed",
+}
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One thing that was done; `detail` is JSON text."""
+
+    user_id: UUID
+    seq: int
+    at: dt.datetime
+    actor: str
+    action: str
+    detail: str
+    prior: str
+    mac: str
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The end of a person's chain."""
+
+    user_id: UUID
+    seq: int
+    mac: str
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """The ends of all chains at one moment, with a MAC over them; to be kept away from the database."""
+
+    version: int
+    at: dt.datetime
+    heads: list[Head]
+    mac: str
+
+
+def note(tx: Tx, user_id: UUID, action: str, now: dt.datetime, *, actor: Actor = "self", **detail: str | int) -> None:
+    """The event is at the end of the person's chain. Writers of one person wait for each other."""
+    if action not in ACTIONS:
+        raise KeyError(action)
+    end = tx.one(_End, SQL.lock_head, user_id=user_id)
+    if end is None:
+        tx.run(SQL.begin_chain, user_id=user_id, mac=_START)
+        end = tx.one(_End, SQL.lock_head, user_id=user_id)
+        if end is None:
+            raise RuntimeError("the chain of a person could not be begun")
+    text = _canonical(detail)
+    event = Event(user_id, end.seq, now, actor, action, text, end.mac, "")
+    mac = _mac(tx, event)
+    tx.run(
+        SQL.insert_event, user_id=user_id, seq=end.seq, at=now, actor=actor, action=action, detail=text,
+        prior=end.mac, mac=mac,
+    )  # fmt: skip
+    tx.run(SQL.set_head, user_id=user_id, mac=mac)
+
+
+def outlived(tx: Tx, now: dt.datetime, most: int) -> list[UUID]:
+    """People who have events older than six years, at most so many."""
+    return [UUID(str(row["user_id"])) for row in tx.rows(SQL.outlived, before=_six_years_before(now), most=most)]
+
+
+def trim(tx: Tx, user_id: UUID, now: dt.datetime) -> None:
+    """The person's events older than six years are gone, and the chain says from where it goes on."""
+    last = tx.value(SQL.last_outlived, user_id=user_id, before=_six_years_before(now))
+    if last is not None:
+        note(tx, user_id, "log.trimmed", now, actor="system", **{"from": int(last) + 1})
+        tx.run(SQL.delete_events, user_id=user_id, last=last)
+
+
+def _six_years_before(now: dt.datetime) -> dt.datetime:
+    return now - dt.timedelta(days=6 * 365 + 2)
+
+
+def events(tx: Tx, user_id: UUID, before: int, most: int) -> list[Event]:
+    """The person's events below the number `before`, newest first."""
+    return tx.all(Event, SQL.events_of, user_id=user_id, before=before, most=most)
+
+
+def heads(tx: Tx) -> list[Head]:
+    """The ends of all chains."""
+    return tx.all(Head, SQL.heads)
+
+
+def broken(tx: Tx, user_id: UUID) -> str | None:
+    """What is wrong with a person's chain, in a sentence; None when every event is as it was written."""
+    head = tx.one(Head, SQL.head_of, user_id=user_id)
+    last, begins, first_seq = None, {1}, None
+    for event in _chain(tx, user_id):
+        first_seq = first_seq or event.seq
+        if told := _misfit(tx, last, event):
+            return told
+        if event.action == "log.trimmed":
+            begins.add(int(json.loads(event.detail)["from"]))
+        last = event
+    if first_seq is not None and first_seq not in begins:
+        return f"events before {first_seq} are missing"
+    if head is None:
+        return None if last is None else "the end of the chain is missing"
+    end = (last.seq, last.mac) if last else (0, _START)
+    return None if end == (head.seq, head.mac) else f"events after {end[0]} are missing"
+
+
+def _misfit(tx: Tx, last: Event | None, event: Event) -> str | None:
+    if last is not None and event.seq != last.seq + 1:
+        return f"event {last.seq + 1} is missing"
+    if last is not None and event.prior != last.mac:
+        return f"event {event.seq} does not follow event {last.seq}"
+    return None if hmac.compare_digest(_mac(tx, event), event.mac) else f"event {event.seq} was changed"
+
+
+def verify(tx: Tx, checkpoint: Checkpoint | None = None) -> dict[UUID, str]:
+    """What is wrong, by person; empty when all chains are whole and hold what the checkpoint saw.
+
+    Raises BadInput for a checkpoint that is not ours or was changed.
+    """
+    found = {head.user_id for head in heads(tx)} | {UUID(str(row["user_id"])) for row in tx.rows(SQL.headless)}
+    wrong = {user_id: told for user_id in sorted(found) if (told := broken(tx, user_id))}
+    if checkpoint is not None:
+        if not hmac.compare_digest(_checkpoint_mac(tx, checkpoint), checkpoint.mac):
+            raise BadInput("checkpoint", "was changed, or is from another Stillwave")
+        for head in checkpoint.heads:
+            # The event itself, or a later one when it was trimmed since; then the chain vouches for its beginning.
+            seen = tx.all(Event, SQL.chain_of, user_id=head.user_id, after=head.seq - 1, most=1)
+            trimmed = bool(seen) and seen[0].seq > head.seq and head.user_id not in wrong
+            if head.seq > 0 and not trimmed and (not seen or (seen[0].seq, seen[0].mac) != (head.seq, head.mac)):
+                wrong.setdefault(head.user_id, f"event {head.seq}, seen at the checkpoint, is missing or another")
+    return wrong
+
+
+def checkpoint(tx: Tx, now: dt.datetime) -> Checkpoint:
+    """The ends of all chains as they are."""
+    made = Checkpoint(_CHECKPOINT_VERSION, now, heads(tx), "")
+    return msgspec.structs.replace(made, mac=_checkpoint_mac(tx, made))
+
+
+class _End(msgspec.Struct):
+    seq: int
+    mac: str
+
+
+def _chain(tx: Tx, user_id: UUID) -> Iterator[Event]:
+    after = 0
+    while True:
+        page = tx.all(Event, SQL.chain_of, user_id=user_id, after=after, most=_BATCH)
+        yield from page
+        if len(page) < _BATCH:
+            return
+        after = page[-1].seq
+
+
+def _mac(tx: Tx, event: Event) -> str:
+    at = event.at.astimezone(dt.UTC).isoformat(timespec="milliseconds")
+    parts = (event.prior, str(event.user_id), str(event.seq), at, event.actor, event.action, _canonical(json.loads(event.detail)))
+    return tx.vault.audit_mac("\n".join(parts))
+
+
+def _checkpoint_mac(tx: Tx, made: Checkpoint) -> str:
+    return tx.vault.audit_mac(msgspec.json.encode(msgspec.structs.replace(made, mac="")).decode())
+
+
+def _canonical(detail: dict[str, Any]) -> str:
+    # PostgreSQL keeps JSON by meaning, not by letter.
+    return json.dumps(detail, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,42 @@
+-- name: lock_head
+-- The end of a person's chain; it is theirs until the transaction ends.
+UPDATE audit_heads SET seq = seq + 1 WHERE user_id = :user_id RETURNING seq, mac;
+
+-- name: begin_chain!
+INSERT INTO audit_heads (user_id, seq, mac) VALUES (:user_id, 0, :mac) ON CONFLICT DO NOTHING;
+
+-- name: set_head!
+UPDATE audit_heads SET mac = :mac WHERE user_id = :user_id;
+
+-- name: insert_event!
+INSERT INTO audit_events (user_id, seq, at, actor, action, detail, prior, mac)
+VALUES (:user_id, :seq, :at, :actor, :action, :detail, :prior, :mac);
+
+-- name: events_of
+SELECT user_id, seq, at, actor, action, detail, prior, mac FROM audit_events
+WHERE user_id = :user_id AND seq < :before ORDER BY seq DESC LIMIT :most;
+
+-- name: chain_of
+SELECT user_id, seq, at, actor, action, detail, prior, mac FROM audit_events
+WHERE user_id = :user_id AND seq > :after ORDER BY seq LIMIT :most;
+
+-- name: head_of
+SELECT user_id, seq, mac FROM audit_heads WHERE user_id = :user_id;
+
+-- name: heads
+SELECT user_id, seq, mac FROM audit_heads ORDER BY user_id;
+
+-- name: outlived
+-- People whose oldest events are past their time; the event that tells of a trim stays with those after it.
+SELECT DISTINCT user_id FROM audit_events WHERE at < :before ORDER BY user_id LIMIT :most;
+
+-- name: last_outlived
+SELECT max(seq) AS seq FROM audit_events WHERE user_id = :user_id AND at < :before;
+
+-- name: delete_events!
+DELETE FROM audit_events WHERE user_id = :user_id AND seq <= :last;
+
+-- name: headless
+-- People of whom there are events but no head: the head was removed by hand.
+SELECT DISTINCT user_id FROM audit_events AS e
+WHERE NOT EXISTS (SELECT 1 FROM audit_heads AS h WHERE h.user_id = e.user_id);
