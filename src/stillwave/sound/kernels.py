@@ -228,6 +228,7 @@ def drops(key: np.uint64, start: np.int64, cell: int, shape: Exact, out: Sound) 
     chance, jitter, low_hz, high_hz, short_s, long_s, attack_s, rise, power, width = shape
     frames = out.shape[1]
     tail = np.int64(long_s * 44100.0 * 6.0) + 64
+    ring = np.empty(tail)
     for index in range((start - tail) // cell, (start + frames - 1) // cell + 1):
         bits = _mix(key, index)
         if np.float64(np.int64(bits & LOW_16)) >= chance * 65536.0:
@@ -251,17 +252,19 @@ def drops(key: np.uint64, start: np.int64, cell: int, shape: Exact, out: Sound) 
         pr, pi = sin(dw + TWO_PI / 4), sin(dw)
         env, closed = 1.0, 1.0
         length = np.int64(decay_s * 44100.0 * 6.0)
+        # First the drop by itself, then both ears: so the sums fill vector registers.
         for j in range(length):
-            value = zi * env * (1.0 - closed) * (1.0 - np.float64(j) / length)
+            ring[j] = zi * env * (1.0 - closed) * (1.0 - np.float64(j) / length)
             zr, zi = zr * qr - zi * qi, zr * qi + zi * qr
             qr, qi = qr * pr - qi * pi, qr * pi + qi * pr
             env, closed = env * fall, closed * swell
-            n = onset + j - start + max(lag, np.int64(0))
-            if 0 <= n < frames:
-                out[0, n] += left * value
-            n = onset + j - start - min(lag, np.int64(0))
-            if 0 <= n < frames:
-                out[1, n] += right * value
+        for ear in range(2):
+            at = onset - start + (max(lag, np.int64(0)) if ear == 0 else -min(lag, np.int64(0)))
+            first, last = max(at, np.int64(0)), min(at + length, np.int64(frames))
+            if first < last:
+                gain, side, heard = left if ear == 0 else right, out[ear, first:last], ring[first - at : last - at]
+                for j in range(heard.shape[0]):
+                    side[j] += gain * heard[j]
 
 
 @numba.extending.register_jitable
