@@ -192,9 +192,13 @@ def pad(
     turns) are given every `hop` samples and joined by straight lines.
     """
     stop = start + out.shape[1]
+    turns = np.empty(out.shape[1])
     for row in path:
         first, last = max(np.int64(row[0]), start), min(np.int64(row[1]), stop)
-        carrier, origin, step = _carrier(row), start - row[0], row[2]
+        carrier, origin, step = _carrier(row), np.float64(first - row[0]), row[2]
+        here = turns[: max(np.int64(0), last - first)]
+        for i in range(here.shape[0]):
+            here[i] = _quartic(carrier, (np.float64(np.int32(i)) + origin) * step)
         for v in range(voices.shape[0]):
             ratio, w1, w2, w3 = voices[v]
             # Chebyshev: cos(2t) = 1 - 2 s^2 and sin(3t) = s (3 - 4 s^2) cost no second sine.
@@ -209,11 +213,10 @@ def pad(
                     for ear in range(2):
                         d1 = (drift[v, ear, m + 1] - drift[v, ear, m]) / hop
                         d0 = drift[v, ear, m] + d1 * (at - m * hop)
-                        side = out[ear, at:until]
-                        e0, e1, here = F4(g0), F4(g1), np.float64(at + origin)
+                        side, turned = out[ear, at:until], here[at - (first - start) : until - (first - start)]
+                        e0, e1 = F4(g0), F4(g1)
                         for i in range(side.shape[0]):
-                            n = np.float64(np.int32(i))
-                            s = _sine(ratio * _quartic(carrier, (n + here) * step) + (d0 + d1 * n))
+                            s = _sine(ratio * turned[i] + (d0 + d1 * np.float64(np.int32(i))))
                             side[i] += (e0 + e1 * F4(np.int32(i))) * (k0 + s * (k1 + s * (k2 + s * k3)))
                 at = until
 
