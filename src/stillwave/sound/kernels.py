@@ -30,6 +30,7 @@ MIX_2 = U8(0x94D049BB133111EB)
 S30, S27, S31, S32, S16, S48 = U8(30), U8(27), U8(31), U8(32), U8(16), U8(48)
 LOW_32, LOW_16 = U8(0xFFFFFFFF), U8(0xFFFF)
 TWO_PI = 6.283185307179586
+ROOT_3 = 1.7320508075688772
 EAR = U4(0x55555555)  # what the right ear's key differs by
 WHITE_SCALE = F4(1.7320508075688772 / 2147483648.0)  # uniform noise of unit RMS
 
@@ -120,6 +121,21 @@ def white(key: np.uint64, start: np.int64, out: Sound) -> None:
         for i in range(side.shape[0]):
             side[i] = F4(np.int32(_hash(U4(start + i), low, high))) * WHITE_SCALE
         low ^= EAR
+
+
+@kernel("void(u8, i8, i8, f8, f8[::1])")
+def drift(key: np.uint64, start: np.int64, hop: int, period: float, out: Exact) -> None:
+    """Fill `out`, every `hop` samples from `start`, with a wander within -1..1: a random value each `period` samples."""
+    low, high = U4(key & LOW_32), U4(key >> S32)
+    for m in range(out.shape[0]):
+        at = np.float64(start + hop * m) / period
+        place = np.floor(at)
+        u = at - place
+        u = u * u * (3.0 - 2.0 * u)
+        index = np.int64(place)
+        before = np.float64(F4(np.int32(_hash(U4(index), low, high))) * WHITE_SCALE) / ROOT_3
+        after = np.float64(F4(np.int32(_hash(U4(index + 1), low, high))) * WHITE_SCALE) / ROOT_3
+        out[m] = before + (after - before) * u
 
 
 @kernel("void(f8[:, ::1], i8, f8, f4[:, ::1])")
