@@ -1,6 +1,7 @@
 """Slices equal the whole for a thousand random pairs over all methods, beds, voices, eases, and at both widths."""
 
 import random
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,9 +13,13 @@ from stillwave.sound.programme import BEDS, EASES, METHODS, WITH_TONES, Cue, Pro
 PROGRAMMES, SLICES = 250, 4
 
 
+def any_ease(draw: random.Random) -> Any:
+    return draw.choice(EASES)
+
+
 def any_programme(draw: random.Random) -> Programme:
-    method = draw.choice(METHODS)
-    bed = draw.choice([bed for bed in BEDS if bed != "none" or method in WITH_TONES])
+    method: Any = draw.choice(METHODS)
+    bed: Any = draw.choice([bed for bed in BEDS if bed != "none" or method in WITH_TONES])
     moving = [
         Segment(
             seconds=draw.uniform(0.02, 1.6),
@@ -22,11 +27,11 @@ def any_programme(draw: random.Random) -> Programme:
             carrier_to_hz=draw.uniform(100, 1000),
             beat_from_hz=draw.uniform(0.5, 30),
             beat_to_hz=draw.uniform(0.5, 30),
-            ease=draw.choice(EASES),
+            ease=any_ease(draw),
         )
         for _ in range(draw.randint(1, 5))
     ]
-    segments = (*moving, Segment(1.5, 200, 210, 8, 6, draw.choice(EASES)))
+    segments = (*moving, Segment(1.5, 200, 210, 8, 6, any_ease(draw)))
     plan = Programme(
         segments, method, bed,
         seed=draw.randrange(2**53), volume_level=draw.choice((0, 20, 45, 70, 100)), beat_db=draw.uniform(-40, 12),
