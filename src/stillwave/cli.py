@@ -177,7 +177,7 @@ def render(
     file: Annotated[Path, typer.Argument(help="Where to write: .flac, .opus or .wav")],
     initial: Annotated[str, typer.Option("--from", help="The state you are in.")] = "unsure",
     target: Annotated[str, typer.Option("--to", help="The state you would like.")] = "calm_focus",
-    minutes: Annotated[int, typer.Option(min=1, max=240)] = 20,
+    minutes: Annotated[int, typer.Option(min=1, max=720, help="1-720, so 12 hours at most.")] = 20,
     background: Annotated[str, typer.Option(help="nature, rain, ocean, ambient, white_noise, ... or none")] = "nature",
     headphones: Annotated[bool, typer.Option("--headphones/--speaker")] = True,  # noqa: FBT002
     volume: Annotated[int, typer.Option(min=0, max=70, help="0-70")] = 45,
@@ -187,6 +187,7 @@ def render(
     bed_db: Annotated[float | None, typer.Option(min=-40, max=12, help="Loudness of the bed beside the beat.")] = None,
     swap: Annotated[bool, typer.Option("--swap", help="Exchange left and right.")] = False,  # noqa: FBT002
     method: Annotated[str | None, typer.Option(help="binaural, monaural, isochronic, am, steady or none")] = None,
+    bits: Annotated[int, typer.Option(help="16 or 24, for FLAC and WAV.")] = 24,
     carrier: Annotated[float | None, typer.Option(min=100, max=1000, help="Carrier in Hz, throughout.")] = None,
 ) -> None:
     """Render a session to a file, without an account."""
@@ -194,6 +195,8 @@ def render(
 
     if file.suffix.lower() not in (".flac", ".opus", ".wav"):
         raise errors.BadInput("FILE", "must end in .flac, .opus or .wav", [".flac", ".opus", ".wav"])
+    if bits not in (16, 24):
+        raise errors.BadInput("--bits", "must be 16 or 24", [16, 24])
     if file.exists() and not force:
         raise errors.Conflict(f"{file} exists already. Choose another name, or add --force.")
     programme, reason = actions.unlearned(
@@ -204,7 +207,7 @@ def render(
         programme, beat_db=beat_db, bed_db=bed_db, swap=swap or None, method=method, carrier_hz=carrier
     )
     with _progress("Rendering", total=programme.total_samples) as step:
-        audio.write_file(programme, file, step, told=audio.tags("Session", reason))
+        audio.write_file(programme, file, step, told=audio.tags("Session", reason), bits=bits)
     _say(f"[bold]{_plain(file)}[/]  {file.stat().st_size / 1e6:.1f} MB\n[dim]{_plain(reason)}[/]")
 
 

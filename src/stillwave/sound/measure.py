@@ -154,19 +154,18 @@ class Meter:
         )
 
     def _second(self, samples: NDArray[np.int32]) -> None:
-        sound = np.ascontiguousarray(samples.T) / FULL_SCALE
-        self._peak = max(self._peak, float(np.abs(sound).max()))
-        joined = np.concatenate([self._history, sound], axis=1)
-        self._true_peak = weighing.true_peak(joined, INTERPOLATION, self._true_peak)
-        self._history = np.ascontiguousarray(joined[:, 1 - TAPS :])
-        self._collect(sound)
-        weighted = sound.copy()
-        weighing.two_sections(weighted, K_WEIGHTING, self._k_state)
-        whole = weighted.shape[1] - weighted.shape[1] % GATE_SAMPLES
-        self._gate_powers.append(
-            (weighted[:, :whole] ** 2).reshape(2, -1, GATE_SAMPLES).mean(axis=2).sum(axis=0)
+        joined = np.empty((2, TAPS - 1 + len(samples)))
+        joined[:, : TAPS - 1] = self._history
+        powers = np.empty(len(samples) // GATE_SAMPLES)
+        peak = weighing.listen(
+            np.ascontiguousarray(samples), FULL_SCALE, K_WEIGHTING, self._k_state, GATE_SAMPLES, joined, TAPS - 1, powers
         )
-        self._at += sound.shape[1]
+        self._peak = max(self._peak, peak)
+        self._true_peak = weighing.true_peak(joined, INTERPOLATION, self._true_peak)
+        self._history = joined[:, 1 - TAPS :].copy()
+        self._gate_powers.append(powers)
+        self._collect(joined[:, TAPS - 1 :])
+        self._at += len(samples)
 
     def _collect(self, sound: Exact) -> None:
         """Copy a second into the window it belongs to; windows start at whole seconds and never overlap."""
