@@ -18,6 +18,7 @@ from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
 OPUS_RATE_HZ = 48_000
 UP, DOWN = 160, 147  # 48,000 / 44,100
 TAPS = 64
+HEADER_SAMPLES = 480
 BITRATES_KBPS = (64, 96, 128, 160)
 
 
@@ -62,7 +63,7 @@ def _pieces(
     ) as coder:
         for name, value in tags.items():
             setattr(coder, name, value)
-        for block in resampled(programme):
+        for block in _header_first(resampled(programme)):
             coder.write(block)
             done += len(block)
             if progress is not None:
@@ -70,6 +71,14 @@ def _pieces(
             if piece := pipe.taken():
                 yield piece
     yield pipe.taken()
+
+
+def _header_first(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Yield the same frames, the first 10 ms by themselves: libsndfile writes the header with them, a block earlier."""
+    first = next(blocks)
+    yield first[:HEADER_SAMPLES]
+    yield first[HEADER_SAMPLES:]
+    yield from blocks
 
 
 def resampled(programme: Programme) -> Iterator[NDArray[np.float32]]:

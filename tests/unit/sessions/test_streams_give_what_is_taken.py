@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import socket
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -62,10 +61,13 @@ def wait_for(true: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def open_handles() -> int:
-    """How many this process has, where the system tells."""
-    told = Path("/proc/self/fd")
-    return len(list(told.iterdir())) if told.exists() else 0
+def open_sound_files(folder: Path) -> list[str]:
+    """What this process holds open in the folder, where the system tells."""
+    held = []
+    for handle in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            held.append(str(handle.readlink()))
+    return [name for name in held if name.startswith(str(folder))]
 
 
 class Raw:
@@ -216,12 +218,15 @@ def test_a_place_far_into_the_sound_costs_one_block(sound: Programme, pieces: li
     assert pieces == [-(-100 // 6)]
 
 
-def test_opus_begins_after_one_block(sound: Programme, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opus_sends_its_header_before_a_block_is_coded(sound: Programme, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    block = render.block
+    coded: list[int] = []
+    block, write = render.block, soundfile.SoundFile.write
     monkeypatch.setattr(render, "block", lambda *slice_: (made.append(slice_[1]), block(*slice_))[1])
+    monkeypatch.setattr(soundfile.SoundFile, "write", lambda self, data: (coded.append(len(data)), write(self, data))[1])
     assert next(audio.opus(sound, {})).startswith(b"OggS")
     assert made == [0]
+    assert coded == [480]
 
 
 def test_who_does_not_read_costs_nothing(served: Served, alice: Visitor, address: str, pieces: list[int]) -> None:
@@ -247,14 +252,14 @@ def test_who_does_not_read_costs_nothing(served: Served, alice: Visitor, address
 def test_who_leaves_leaves_nothing_behind(
     served: Served, alice: Visitor, address: str, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    streams: list[weakref.ref[audio.Pieces]] = []
+    sources: list[Generator[bytes, None, None]] = []
     closed: list[int] = []
     begin: Callable[..., None] = audio.Pieces.__init__
     close: Callable[..., None] = audio.Pieces.close
 
-    def watched(self: audio.Pieces, source: Iterator[bytes]) -> None:
+    def watched(self: audio.Pieces, source: Generator[bytes, None, None]) -> None:
         begin(self, source)
-        streams.append(weakref.ref(self))
+        sources.append(source)
 
     def counted(self: audio.Pieces) -> None:
         close(self)
@@ -265,18 +270,16 @@ def test_who_leaves_leaves_nothing_behind(
     monkeypatch.setattr(audio.Pieces, "close", counted)
     folder = Path(served.kit.settings.data_dir)
     alice.get(f"{address}.flac", headers={"Range": "bytes=0-9"})
-    threads, handles = threading.active_count(), open_handles()
+    threads = threading.active_count()
     before = sorted(folder.rglob("*"))
-    streams.clear(), closed.clear()
     for _ in range(12):
         listener = Raw(served.url, alice, f"{address}.{ending}")
         listener.read(100_000)
         listener.leave()
-    wait_for(lambda: len(closed) == 12, "streams stay open after their listeners left")
-    gc.collect()
-    wait_for(lambda: all(stream() is None for stream in streams), "streams are still held")
+    wait_for(lambda: len(closed) == 1 + 12, "streams stay open after their listeners left")
+    assert [source.gi_frame for source in sources] == [None] * 13  # ended: encoder, file and block are free
     assert threading.active_count() <= threads + 8  # the pool of the event loop, which is bounded and stays
-    wait_for(lambda: open_handles() <= handles + 1, "file handles are still open")
+    wait_for(lambda: not open_sound_files(served.kit.settings.audio_dir), "sound files are still open")
     assert [path for path in sorted(folder.rglob("*")) if path.suffix in (".part", ".swf")] == [
         path for path in before if path.suffix in (".part", ".swf")
     ]
