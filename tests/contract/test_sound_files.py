@@ -203,7 +203,7 @@ def test_a_damaged_file_is_rendered_anew_and_told_by_id_alone(
         "emptied": b"",
     }[harm])  # fmt: skip
     told: list[tuple[str, dict[str, object]]] = []
-    monkeypatch.setattr(audio.log, "error", lambda action, **more: told.append((action, more)))
+    monkeypatch.setattr("stillwave.sessions.audio.log.error", lambda action, **more: told.append((action, more)))
     assert shelf.get(place) == whole
     assert shelf.get(place) == whole
     assert renders == [0, 0]

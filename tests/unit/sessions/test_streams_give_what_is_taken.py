@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -222,8 +224,17 @@ def test_opus_sends_its_header_before_a_block_is_coded(sound: Programme, monkeyp
     made: list[int] = []
     coded: list[int] = []
     block, write = render.block, soundfile.SoundFile.write
-    monkeypatch.setattr(render, "block", lambda *slice_: (made.append(slice_[1]), block(*slice_))[1])
-    monkeypatch.setattr(soundfile.SoundFile, "write", lambda self, data: (coded.append(len(data)), write(self, data))[1])
+
+    def rendered(programme: Programme, start: int, stop: int) -> Any:
+        made.append(start)
+        return block(programme, start, stop)
+
+    def written(self: soundfile.SoundFile, data: Any) -> None:
+        coded.append(len(data))
+        write(self, data)
+
+    monkeypatch.setattr(render, "block", rendered)
+    monkeypatch.setattr(soundfile.SoundFile, "write", written)
     assert next(audio.opus(sound, {})).startswith(b"OggS")
     assert made == [0]
     assert coded == [480]
@@ -277,7 +288,7 @@ def test_who_leaves_leaves_nothing_behind(
         listener.read(100_000)
         listener.leave()
     wait_for(lambda: len(closed) == 1 + 12, "streams stay open after their listeners left")
-    assert [source.gi_frame for source in sources] == [None] * 13  # ended: encoder, file and block are free
+    assert [inspect.getgeneratorstate(source) for source in sources] == [inspect.GEN_CLOSED] * 13  # ended: encoder, file and block are free
     assert threading.active_count() <= threads + 8  # the pool of the event loop, which is bounded and stays
     wait_for(lambda: not open_sound_files(served.kit.settings.audio_dir), "sound files are still open")
     assert [path for path in sorted(folder.rglob("*")) if path.suffix in (".part", ".swf")] == [
