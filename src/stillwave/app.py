@@ -73,7 +73,8 @@ def housekeeping(kit: Kit, files: audio.SoundFiles) -> None:
     """What is past its time is gone (old sessions, files, idempotency keys); coming months have partitions."""
     now = kit.clock()
     operator_actions.clean_up(kit.database, now)
-    files.sweep(now)
+    files.sweep()
+    files.sweep_strays(now)
     with kit.database.write() as tx:
         tx.run(gate.SQL.forget_keys, before=now - dt.timedelta(days=1))
     kit.database.prepare_months(now)

@@ -257,13 +257,13 @@ def test_a_file_goes_with_its_row(shelf: Shelf) -> None:
     place = shelf.add()
     shelf.get(place)
     path = shelf.path(place)
-    assert shelf.files.sweep(NOW) == 0
+    assert shelf.files.sweep() == 0
     assert path.exists()
     with shelf.database.write(shelf.person) as tx:
         tx.run(DELETE)
-    assert shelf.files.sweep(NOW) == 1
+    assert shelf.files.sweep() == 1
     assert not path.exists()
-    assert shelf.files.sweep(NOW) == 0
+    assert shelf.files.sweep() == 0
 
 
 def test_a_file_that_no_row_names_goes_after_a_day(shelf: Shelf) -> None:
@@ -274,9 +274,9 @@ def test_a_file_that_no_row_names_goes_after_a_day(shelf: Shelf) -> None:
         file.write_bytes(b"")
     for file in (stray, other, shelf.path(place)):
         os.utime(file, (NOW.timestamp(),) * 2)
-    assert shelf.files.sweep(NOW + dt.timedelta(hours=23)) == 0
+    assert shelf.files.sweep_strays(NOW + dt.timedelta(hours=23)) == 0
     assert stray.exists()
-    assert shelf.files.sweep(NOW + dt.timedelta(hours=25)) == 1
+    assert shelf.files.sweep_strays(NOW + dt.timedelta(hours=25)) == 1
     assert not stray.exists()
     assert other.exists()  # never what somebody else put there
     assert shelf.path(place).exists()

@@ -279,11 +279,8 @@ class SoundFiles:
         for part in self._folder.glob("*.part"):
             part.unlink(missing_ok=True)
 
-    def sweep(self, now: dt.datetime) -> int:
-        """Files whose rows are gone are unlinked; returns how many. Safe to run at any time, twice.
-
-        So are files that no row names, as an older copy of the database leaves them, a day after their last use.
-        """
+    def sweep(self) -> int:
+        """Files whose rows are gone are unlinked; returns how many. Safe to run at any time, twice."""
         with self._database.read() as tx:
             gone = tx.all(Unlink, SQL.unlinkable)
         for entry in gone:
@@ -291,6 +288,13 @@ class SoundFiles:
                 (self._folder / entry.file_path).unlink(missing_ok=True)
             with self._database.write(entry.user_id) as tx:
                 tx.run(SQL.unlinked, user_id=entry.user_id, id=entry.id)
+        return len(gone)
+
+    def sweep_strays(self, now: dt.datetime) -> int:
+        """Files that no row ever named are unlinked a day after their last use; returns how many.
+
+        An older copy of the database, put back, leaves such files.
+        """
         strays = {
             file.name
             for file, stat in self._sealed()
@@ -301,7 +305,7 @@ class SoundFiles:
                 strays -= {found.file_path for found in tx.all(Named, SQL.file_names)}
         for name in strays:
             (self._folder / name).unlink(missing_ok=True)
-        return len(gone) + len(strays)
+        return len(strays)
 
     def measure_soon(self, user_id: UUID, session_id: UUID) -> None:
         """The session's sound is measured in the background and the result stored in `frequency_data`."""
