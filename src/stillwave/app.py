@@ -74,6 +74,7 @@ def housekeeping(kit: Kit, files: audio.SoundFiles) -> None:
     now = kit.clock()
     operator_actions.clean_up(kit.database, now)
     files.sweep()
+    files.sweep_strays(now)
     with kit.database.write() as tx:
         tx.run(gate.SQL.forget_keys, before=now - dt.timedelta(days=1))
     kit.database.prepare_months(now)
@@ -141,7 +142,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
         exception_handlers={Exception: problem.refuse},
         request_max_body_size=_BODY_MOST_BYTES,
         lifespan=[running],
-        compression_config=CompressionConfig(backend="gzip", exclude=[r"audio\.(wav|flac)"]),
+        compression_config=CompressionConfig(backend="gzip", exclude=[r"audio\.(wav|flac|opus)"]),
         openapi_config=OpenAPIConfig(
             title="Stillwave",
             version=__version__,

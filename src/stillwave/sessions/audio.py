@@ -7,6 +7,7 @@ server which is just starting should not spend.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import errno
 import hashlib
 import os
@@ -14,7 +15,7 @@ import re
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,15 +25,18 @@ import msgspec
 
 from stillwave.db.database import PostgresDatabase, SqliteDatabase
 from stillwave.db.ids import moment
-from stillwave.db.seal import SealedWriter, read_sealed, sealed_size
-from stillwave.errors import BadInput, NotFound, StorageFull
+from stillwave.db.seal import SealBroken, SealedWriter, read_sealed, sealed_size
+from stillwave.errors import BadInput, NotFound, StillwaveError, StorageFull
 from stillwave.log import log, where
 from stillwave.sessions import rules, store
-from stillwave.sessions.store import SQL, AudioRow, SessionRow, Unlink
+from stillwave.sessions.store import SQL, AudioRow, Named, SessionRow, Unlink
 from stillwave.settings import Settings
 from stillwave.sound.programme import ENGINE_VERSION, Programme
 
 _PIECE_BYTES = 256 * 1024
+_LOCKS = 64
+_GRACE_S = 24 * 3600
+_NAME = re.compile(r"[0-9a-f]{32}\.swf")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 
 
@@ -44,6 +48,13 @@ class RangeOutside(BadInput):
     def __init__(self, size_bytes: int) -> None:
         super().__init__("Range", "lies outside of the sound", f"bytes=0-{size_bytes - 1}")
         self.headers = {"Content-Range": f"bytes */{size_bytes}"}
+
+
+class CodecMissing(StillwaveError):
+    """No encoder of this machine writes the format."""
+
+    status = 501
+    title = "This format is not available here"
 
 
 def warm_up() -> None:
@@ -101,15 +112,50 @@ def wav(programme: Programme, first: int, end: int) -> Iterator[bytes]:
 
 
 def opus(programme: Programme, tags: dict[str, str]) -> Iterator[bytes]:
-    """The whole sound as Ogg Opus, coded as it is taken."""
+    """The whole sound as Ogg Opus, coded as it is taken. Raises CodecMissing before the first byte."""
+    must_code("OGG", "OPUS")
     from stillwave.sound import phone
 
-    yield from phone.opus(programme, tags=tags)
+    return phone.opus(programme, tags=tags)
+
+
+def must_code(container: str, codec: str) -> None:
+    """Returns if this machine's libsndfile can write it. Raises CodecMissing."""
+    import soundfile
+
+    if not soundfile.check_format(container, codec):
+        raise CodecMissing(
+            f"The libsndfile of this machine ({soundfile.__libsndfile_version__}) cannot write "
+            f"{'Opus' if codec == 'OPUS' else container}. Take the sound as WAV, or install libsndfile 1.0.29 or newer."
+        )
+
+
+class Pieces(Iterator[bytes]):
+    """The pieces of a stream, each made when the one before was taken; after `close` there are none.
+
+    Closing from another thread waits for the piece that is being made.
+    """
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._taking = threading.Lock()
+
+    def __next__(self) -> bytes:
+        with self._taking:
+            return next(self._pieces)
+
+    def close(self) -> None:
+        """What the stream held is free: its file, its encoder, its memory."""
+        with self._taking:
+            pieces, self._pieces = self._pieces, iter(())
+            if isinstance(pieces, Generator):
+                pieces.close()
 
 
 def tags(title: str, reason: str) -> dict[str, str]:
-    """What a file says of itself."""
-    return {"title": title, "comment": reason, "software": f"Stillwave engine {ENGINE_VERSION}"}
+    """What a file says of itself; an empty text is no tag."""
+    said = {"title": title, "comment": reason, "software": f"Stillwave engine {ENGINE_VERSION}"}
+    return {name: text for name, text in said.items() if text}
 
 
 class SoundFiles:
@@ -118,42 +164,68 @@ class SoundFiles:
     def __init__(self, settings: Settings, database: SqliteDatabase | PostgresDatabase) -> None:
         self._folder, self._quota_bytes = settings.audio_dir, settings.audio_quota_bytes
         self._database, self._keys = database, database.vault.keys
-        self._making: dict[UUID, threading.Lock] = {}
-        self._guard = threading.Lock()
+        # A session always meets the same lock, so its file is made once however many ask for it.
+        self._making = tuple(threading.Lock() for _ in range(_LOCKS))
+        self._making_room = threading.Lock()
         self._work = ThreadPoolExecutor(max_workers=1, thread_name_prefix="measure", initializer=_step_back)
         self._closing = threading.Event()
 
-    def flac(self, user_id: UUID, session: SessionRow, row: AudioRow) -> Path:
-        """The sealed file of the session's sound, rendered now if it is not there.
+    def flac(self, user_id: UUID, session: SessionRow, row: AudioRow) -> tuple[Path, int]:
+        """The sealed file of the session's sound and the plain bytes inside, rendered now if it is not there whole.
 
         Raises StorageFull when the disk is; no part of a file stays behind.
         """
         path = self._folder / row.file_path
-        with self._guard:
-            lock = self._making.setdefault(session.id, threading.Lock())
-        with lock:
-            if path.exists():
-                os.utime(path)
-                return path
+        with self._making[session.id.int % _LOCKS]:
+            try:
+                size_bytes = sealed_size(path)
+                if row.size_bytes not in (None, size_bytes):
+                    raise SealBroken("A sound file was cut off.")
+                os.utime(path)  # what was used last is kept longest
+            except FileNotFoundError:
+                pass
+            except SealBroken:
+                self._give_up(session, path)
+            else:
+                return path, size_bytes
             self._render(user_id, session, row, path)
-            self._make_room(path)
-        with self._guard:
-            self._making.pop(session.id, None)
-        return path
+            size_bytes = sealed_size(path)
+        self._make_room(path)
+        return path, size_bytes
 
-    def size(self, path: Path) -> int:
-        """Plain bytes inside a sealed file."""
-        return sealed_size(path)
+    def read(self, user_id: UUID, session: SessionRow, row: AudioRow, first: int, end: int) -> Iterator[bytes]:
+        """The plain bytes [first, end) of the session's FLAC.
 
-    def read(self, user_id: UUID, path: Path, row: AudioRow, first: int, end: int) -> Iterator[bytes]:
-        """The plain bytes [first, end) of a sealed file."""
-        return read_sealed(path, self._keys.key(user_id), row.file_path, first, end)
+        A file that was altered or cut off, or was put out to make room before its first byte was read, is rendered
+        anew; as that gives the same bytes, reading goes on where it stopped.
+        """
+        at = first
+        for last_try in (False, True):
+            path, _ = self.flac(user_id, session, row)
+            try:
+                for piece in read_sealed(path, self._keys.key(user_id), row.file_path, at, end):
+                    yield piece
+                    at += len(piece)
+            except FileNotFoundError:
+                if last_try:
+                    raise
+            except SealBroken:
+                self._give_up(session, path)
+                if last_try:
+                    raise
+            else:
+                return
+
+    def _give_up(self, session: SessionRow, path: Path) -> None:
+        log.error("sound file damaged, rendered anew", session_id=str(session.id))
+        path.unlink(missing_ok=True)
 
     def _render(self, user_id: UUID, session: SessionRow, row: AudioRow, path: Path) -> None:
         from stillwave.sound import encode
 
+        must_code("FLAC", "PCM_24")
         programme = sound_of(session)
-        part = path.with_suffix(".part")
+        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             # libsndfile goes back to finish the header, which a sealed stream cannot: the plain file has
@@ -181,31 +253,59 @@ class SoundFiles:
             raise NotFound("There is no such session.")
 
     def _make_room(self, keep: Path) -> None:
-        files = sorted(self._folder.glob("*.swf"), key=lambda file: file.stat().st_mtime)
-        held = sum(file.stat().st_size for file in files)
-        for file in files:
-            if held <= self._quota_bytes:
-                return
-            if file != keep:
-                held -= file.stat().st_size
-                file.unlink(missing_ok=True)
+        """What was used least recently is gone until the rest fits; `keep` stays, also when it alone does not fit.
+
+        Somebody who is reading such a file reads on: it goes with the last handle.
+        """
+        with self._making_room:
+            files = sorted(self._sealed(), key=lambda found: found[1].st_mtime_ns)
+            held = sum(stat.st_size for _, stat in files)
+            for file, stat in files:
+                if held <= self._quota_bytes:
+                    return
+                if file != keep:
+                    held -= stat.st_size
+                    file.unlink(missing_ok=True)
+
+    def _sealed(self) -> list[tuple[Path, os.stat_result]]:
+        found = []
+        for file in self._folder.glob("*.swf"):
+            with contextlib.suppress(FileNotFoundError):  # gone since the folder was listed
+                found.append((file, file.stat()))
+        return found
 
     def begin(self) -> None:
-        """What an earlier run left behind is gone: half-made files, and files whose rows are gone."""
+        """Half-made files of an earlier run are gone."""
         for part in self._folder.glob("*.part"):
             part.unlink(missing_ok=True)
-        self.sweep()
 
     def sweep(self) -> int:
         """Files whose rows are gone are unlinked; returns how many. Safe to run at any time, twice."""
         with self._database.read() as tx:
             gone = tx.all(Unlink, SQL.unlinkable)
         for entry in gone:
-            if re.fullmatch(r"[0-9a-f]{32}\.swf", entry.file_path):  # never a path made elsewhere
+            if _NAME.fullmatch(entry.file_path):  # never a path made elsewhere
                 (self._folder / entry.file_path).unlink(missing_ok=True)
             with self._database.write(entry.user_id) as tx:
                 tx.run(SQL.unlinked, user_id=entry.user_id, id=entry.id)
         return len(gone)
+
+    def sweep_strays(self, now: dt.datetime) -> int:
+        """Files that no row ever named are unlinked a day after their last use; returns how many.
+
+        An older copy of the database, put back, leaves such files.
+        """
+        strays = {
+            file.name
+            for file, stat in self._sealed()
+            if _NAME.fullmatch(file.name) and stat.st_mtime < now.timestamp() - _GRACE_S
+        }
+        if strays:
+            with self._database.read() as tx:
+                strays -= {found.file_path for found in tx.all(Named, SQL.file_names)}
+        for name in strays:
+            (self._folder / name).unlink(missing_ok=True)
+        return len(strays)
 
     def measure_soon(self, user_id: UUID, session_id: UUID) -> None:
         """The session's sound is measured in the background and the result stored in `frequency_data`."""
@@ -294,6 +394,8 @@ def write_file(
     """
     from stillwave.sound import encode, phone
 
+    if path.suffix.lower() != ".wav":
+        must_code(*(("OGG", "OPUS") if path.suffix.lower() == ".opus" else ("FLAC", "PCM_24")))
     part = path.with_name(f".{path.name}.part")
     ending = path.suffix.lower()
     if ending == ".wav" and encode.wav_size(programme, bits) + 2**21 > encode.WAV_MOST_BYTES:

@@ -50,6 +50,9 @@ WHERE user_id = :user_id AND id = :id AND session_start_time = :start_time;
 UPDATE audio_files SET size_bytes = :size_bytes
 WHERE user_id = :user_id AND id = :id AND session_start_time = :start_time;
 
+-- name: file_names
+SELECT file_path FROM audio_files;
+
 -- name: unlinkable
 SELECT user_id, id, file_path FROM unlink_outbox ORDER BY user_id, id LIMIT 500;
 

@@ -75,7 +75,7 @@ def _cues(voice: str, kind: Kind, target_state: str, sound: Programme, ramp_s: f
         said.append(Cue(round(at_s, 2), "breath", voice))
         at_s += lasts_s("breath") + 1
         for _ in range(_BREATHS):
-            said += [Cue(round(at_s, 2), "breath_in", voice), Cue(round(at_s + _IN_S, 2), "breath_out", voice)]
+            said += [Cue(round(at_s, 2), "breath_in", voice), Cue(round(at_s + _IN_S, 2), "breath_out_2", voice)]
             at_s += _IN_S + _OUT_S
         say("breath_free")
     if target_state == "sleep":

@@ -62,6 +62,12 @@ class Unlink(msgspec.Struct, frozen=True):
     file_path: str
 
 
+class Named(msgspec.Struct, frozen=True):
+    """A file that a row names."""
+
+    file_path: str
+
+
 def by_id(tx: Tx, user_id: UUID, session_id: UUID) -> SessionRow | None:
     """The person's session."""
     return tx.one(

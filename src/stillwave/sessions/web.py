@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import secrets
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
+from litestar.background_tasks import BackgroundTask
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, URLEncodedBody
 from litestar.response import Stream
 from markupsafe import Markup
@@ -159,7 +161,14 @@ def _sound(
     }
     if span is not None:
         headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{size}"
-    return Stream(content, status_code=200 if span is None else 206, headers=headers, media_type=kind)
+    return _stream(content, headers, kind, 200 if span is None else 206)
+
+
+def _stream(content: Iterator[bytes], headers: dict[str, str], kind: str, status: int = 200) -> Response[Any]:
+    # Litestar takes a piece when the one before was sent, and runs the background task also when the listener left.
+    pieces = audio.Pieces(content)
+    closing = BackgroundTask(asyncio.to_thread, pieces.close)
+    return Stream(pieces, status_code=status, headers=headers, media_type=kind, background=closing)
 
 
 def _span(request: Ask, size: int, tag: str) -> tuple[int, int] | None:
@@ -189,7 +198,7 @@ def stream_opus(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     programme, shown = audio.sound_of(session), _shown(session)
     told = audio.tags(rules.title(session.session_type, session.target_state), shown.reason or "")
     headers = {"Accept-Ranges": "none", "Cache-Control": "private, no-store", "Content-Disposition": "inline"}
-    return Stream(audio.opus(programme, told), headers=headers, media_type="audio/ogg")
+    return _stream(audio.opus(programme, told), headers, "audio/ogg")
 
 
 @api_get("/api/v1/sessions/{session_id:uuid}/audio.flac", tags=["sessions"], media_type="audio/flac")
@@ -199,11 +208,11 @@ def download_flac(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
         session = actions.one(tx, me.user_id, session_id)
         row = actions.audio_row(tx, me.user_id, session_id)
     files: audio.SoundFiles = request.app.state.files
-    path = files.flac(me.user_id, session, row)
-    size, tag = files.size(path), audio.etag(audio.sound_of(session))
+    _, size = files.flac(me.user_id, session, row)
+    tag = audio.etag(audio.sound_of(session))
     span = _span(request, size, tag)
     return _sound(
-        files.read(me.user_id, path, row, *(span or (0, size))), size=size, span=span,
+        files.read(me.user_id, session, row, *(span or (0, size))), size=size, span=span,
         kind="audio/flac", tag=tag, name=f'attachment; filename="stillwave-{session.start_time:%Y-%m-%d-%H%M}.flac"',
     )  # fmt: skip
 

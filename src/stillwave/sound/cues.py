@@ -13,10 +13,14 @@ from stillwave.sound.programme import SAMPLE_RATE_HZ, Cue
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """One file of the voice: its length, and the SHA-256 of the file."""
+    """One file of the voice: its length, its highest magnitude (between samples too), and the SHA-256 of the file and of
+    the words it says.
+    """
 
     samples: int
+    peak: float
     sha256: str
+    text_sha256: str
 
 
 def voices() -> tuple[str, ...]:

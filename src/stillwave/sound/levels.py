@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from stillwave.sound import tones
+from stillwave.sound import cues, tones
 from stillwave.sound.programme import AM_LEAST, SAMPLE_RATE_HZ, WITH_TONES, Programme, target_lufs
 
 # Integrated loudness (BS.1770) in LUFS and highest magnitude of each bed as `nature.BEDS` makes it,
@@ -44,7 +44,7 @@ SWAY_LUFS = 10 * math.log10(((1 + AM_LEAST) / 2) ** 2 + ((1 - AM_LEAST) / 2) ** 
 
 # Loudness of every cue of the voice, in both ears, and the highest magnitude of any, between samples too.
 CUE_LUFS, CUE_PEAK = -26.0, 0.42
-# Beat and bed give way to the voice by 6 dB.
+# Beat and bed give way to the voice by 6 dB, and by more at volumes at which its peaks have no room.
 DUCKED = 0.5
 
 
@@ -107,15 +107,21 @@ def gains(programme: Programme) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=256)
-def voice_gain(programme: Programme) -> float:
-    """Return the factor for cues as they are stored, so that they are `voice_db` above the programme's loudness.
+def voice_gains(programme: Programme) -> tuple[float, float]:
+    """Return the factor for cues as they are stored, so that they are `voice_db` above the programme's loudness,
+    and the one for beat and bed beneath them.
 
-    Less where that would leave no room for the peaks of the ducked beat and bed beneath.
+    Where peaks leave no room for that, both are smaller by the same share, so that the voice is always as far above
+    what lies beneath. Version 1 turned down the voice alone, which sank into the bed at high volumes.
     """
     target = target_lufs(programme.volume_level)
     if math.isinf(target):
-        return 0.0
+        return 0.0, DUCKED
     beat_gain, bed_gain = gains(programme)
     beneath = beat_gain * tones.PEAK + bed_gain * BED_PEAK.get(programme.bed, 0.0)
     wanted = 10 ** ((target + programme.voice_db - CUE_LUFS) / 20)
-    return float(min(wanted, (PEAK_MOST - DUCKED * beneath) / CUE_PEAK))
+    if programme.version == 1:
+        return float(min(wanted, (PEAK_MOST - DUCKED * beneath) / CUE_PEAK)), DUCKED
+    peak = max((cues.facts(cue.voice, cue.name).peak for cue in programme.cues), default=CUE_PEAK)
+    share = min(1.0, PEAK_MOST / (wanted * peak + DUCKED * beneath))
+    return float(wanted * share), DUCKED * share

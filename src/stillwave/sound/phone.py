@@ -19,6 +19,7 @@ from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
 OPUS_RATE_HZ = 48_000
 UP, DOWN = 160, 147  # 48,000 / 44,100
 TAPS = 64
+HEADER_SAMPLES = 480
 BITRATES_KBPS = (64, 96, 128, 160)
 
 
@@ -62,7 +63,7 @@ def _pieces(
         pipe, "w", OPUS_RATE_HZ, channels=2, format="OGG", subtype="OPUS", compression_level=level
     ) as coder:
         marks.put(coder, programme, tags, marks.OGG_MOST_BYTES)
-        for block in resampled(programme):
+        for block in _header_first(resampled(programme)):
             coder.write(block)
             done += len(block)
             if progress is not None:
@@ -71,6 +72,14 @@ def _pieces(
                 yield marks.in_ogg(piece) if headed else piece
                 headed = False
     yield pipe.taken()
+
+
+def _header_first(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Yield the same frames, the first 10 ms by themselves: libsndfile writes the header with them, a block earlier."""
+    first = next(blocks)
+    yield first[:HEADER_SAMPLES]
+    yield first[HEADER_SAMPLES:]
+    yield from blocks
 
 
 def resampled(programme: Programme) -> Iterator[NDArray[np.float32]]:

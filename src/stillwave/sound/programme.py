@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import msgspec
 
 SAMPLE_RATE_HZ = 44_100
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2  # 2: at high volumes the bed gives way further to the voice (levels.voice_gains)
 
 Ease = Literal["linear", "eased"]
 Method = Literal["binaural", "monaural", "isochronic", "am", "steady", "none"]

@@ -36,8 +36,9 @@ def sound(voice: str, name: str) -> NDArray[np.float32]:
 
 def speak(programme: Programme, start: int, mix: Sound) -> None:
     """Turn beat and bed (2, n) from sample `start` on down where the voice speaks, and add it, in place."""
-    _duck(programme.cues, start, mix)
-    gain = np.float32(levels.voice_gain(programme))
+    loud, ducked = levels.voice_gains(programme)
+    _duck(programme.cues, start, mix, ducked)
+    gain = np.float32(loud)
     for cue in programme.cues:
         first = cues.start(cue)
         end = first + cues.samples(cue.voice, cue.name)
@@ -46,14 +47,14 @@ def speak(programme: Programme, start: int, mix: Sound) -> None:
             mix[:, low - start : high - start] += gain * sound(cue.voice, cue.name)[low - first : high - first]
 
 
-def _duck(said: tuple[Cue, ...], start: int, mix: Sound) -> None:
+def _duck(said: tuple[Cue, ...], start: int, mix: Sound, ducked: float) -> None:
     for first, end in _stretches(said):
         low, high = max(start, first - RAMP_SAMPLES), min(start + mix.shape[1], end + RAMP_SAMPLES)
         if low >= high:
             continue
         n = np.arange(low, high)
         away = np.maximum(np.maximum(first - n, n - end + 1), 0) / RAMP_SAMPLES
-        gain = levels.DUCKED + (1 - levels.DUCKED) * (0.5 - 0.5 * np.cos(math.pi * np.minimum(away, 1.0)))
+        gain = ducked + (1 - ducked) * (0.5 - 0.5 * np.cos(math.pi * np.minimum(away, 1.0)))
         mix[:, low - start : high - start] *= gain.astype(np.float32)
 
 

@@ -24,7 +24,7 @@ def test_a_good_programme_passes(programme):
         ("seed", 2**53, "0 to 9007199254740991"),
         ("seed", 1.5, "a whole number"),
         ("seed", True, "a whole number"),
-        ("version", 2, "from 1 to 1"),
+        ("version", 3, "from 1 to 2"),
         ("volume_level", 101, "0 to 100"),
         ("volume_level", -0.1, "0 to 100"),
         ("volume_level", NAN, "0 to 100"),
