@@ -137,11 +137,12 @@ def _when(then: dt.datetime, now: dt.datetime) -> str:
 
 
 def unlearned(
-    initial: str, target: str, minutes: int, background: str, *, headphones: bool, volume: int, seed: int
+    initial: str, target: str, minutes: int, background: str, *, headphones: bool, volume: int, seed: int,
+    kind: Kind = "custom",
 ) -> tuple[sound.Programme, str]:
     """The programme and its reason for somebody of whom nothing is known; for the command line."""
     plan = profiles.unlearned_plan(initial, target, minutes, background, headphones=headphones, volume=volume)
-    programme = rules.programme(plan, "custom", seed)
+    programme = rules.programme(plan, kind, seed)
     check(programme)
     return programme, plan.reason
 

@@ -31,6 +31,7 @@ from stillwave.sessions import rules, store
 from stillwave.sessions.store import SQL, AudioRow, SessionRow, Unlink
 from stillwave.settings import Settings
 from stillwave.sound.programme import ENGINE_VERSION, Programme
+from stillwave.sound.sequence import Audible
 
 _PIECE_BYTES = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
@@ -285,7 +286,7 @@ def _drop(part: Path) -> None:
 
 
 def write_file(
-    programme: Programme, path: Path, progress: Callable[[int], None] | None = None, *, told: dict[str, str] | None = None
+    programme: Audible, path: Path, progress: Callable[[int], None] | None = None, *, told: dict[str, str] | None = None
 ) -> None:
     """The sound is in the file, as FLAC, Opus or WAV by its ending. On an error no part of it stays behind."""
     from stillwave.sound import encode, phone

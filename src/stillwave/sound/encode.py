@@ -10,7 +10,8 @@ import numpy as np
 import soundfile  # it ships no types
 
 from stillwave.sound import render
-from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
+from stillwave.sound.programme import SAMPLE_RATE_HZ
+from stillwave.sound.sequence import Audible
 
 HEADER_BYTES = 68
 Progress = Callable[[int], None]
@@ -18,12 +19,12 @@ Progress = Callable[[int], None]
 _PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
 
 
-def wav_size(programme: Programme) -> int:
+def wav_size(programme: Audible) -> int:
     """Return the length of the whole WAV in bytes; below 4 GiB for the longest programme."""
     return HEADER_BYTES + programme.total_samples * render.FRAME_BYTES
 
 
-def wav_header(programme: Programme) -> bytes:
+def wav_header(programme: Audible) -> bytes:
     """Return the 68 bytes before the first sample: RIFF, WAVE_FORMAT_EXTENSIBLE, 44.1 kHz, 24 bit, stereo."""
     data_bytes = programme.total_samples * render.FRAME_BYTES
     form = struct.pack(
@@ -43,7 +44,7 @@ def wav_header(programme: Programme) -> bytes:
     return riff + form + struct.pack("<4sI", b"data", data_bytes)
 
 
-def wav_range(programme: Programme, first_byte: int, end_byte: int) -> Iterator[bytes]:
+def wav_range(programme: Audible, first_byte: int, end_byte: int) -> Iterator[bytes]:
     """Yield bytes [first_byte, end_byte) of the whole WAV in pieces of at most 0.74 s, made when asked for.
 
     Raises:
@@ -55,7 +56,7 @@ def wav_range(programme: Programme, first_byte: int, end_byte: int) -> Iterator[
     return _wav_pieces(programme, first_byte, end_byte)
 
 
-def write_wav(programme: Programme, file: BinaryIO | str | Path, progress: Progress | None = None) -> None:
+def write_wav(programme: Audible, file: BinaryIO | str | Path, progress: Progress | None = None) -> None:
     """Write the whole WAV; `progress` hears the frames done after each piece."""
     with _opened(file) as out:
         out.write(wav_header(programme))
@@ -66,7 +67,7 @@ def write_wav(programme: Programme, file: BinaryIO | str | Path, progress: Progr
 
 
 def write_flac(
-    programme: Programme,
+    programme: Audible,
     file: BinaryIO | str | Path,
     progress: Progress | None = None,
     *,
@@ -131,7 +132,7 @@ class _Watched:
             raise self._error
 
 
-def _wav_pieces(programme: Programme, first_byte: int, end_byte: int) -> Iterator[bytes]:
+def _wav_pieces(programme: Audible, first_byte: int, end_byte: int) -> Iterator[bytes]:
     if first_byte < min(end_byte, HEADER_BYTES):
         yield wav_header(programme)[first_byte : min(end_byte, HEADER_BYTES)]
     first, end = max(first_byte - HEADER_BYTES, 0), end_byte - HEADER_BYTES

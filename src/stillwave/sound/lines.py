@@ -44,7 +44,7 @@ def expected(
     if programme.method in ("binaural", "none"):
         sides = (1, -1) if programme.swap else (-1, 1)
         left, right = (
-            _line(sound[ear], path, start, sides[ear] * multiple, min(1.0, 0.4 * beat)) for ear in range(2)
+            _line(sound[ear], path, start, sides[ear] * multiple, min(1.0, 0.4 * abs(beat))) for ear in range(2)
         )
         if left is None or right is None:
             return left, right, None, planned

@@ -13,7 +13,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from stillwave.sound import lanes, render
-from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
+from stillwave.sound.programme import SAMPLE_RATE_HZ
+from stillwave.sound.sequence import Audible
 
 OPUS_RATE_HZ = 48_000
 UP, DOWN = 160, 147  # 48,000 / 44,100
@@ -21,7 +22,7 @@ TAPS = 64
 BITRATES_KBPS = (64, 96, 128, 160)
 
 
-def opus(programme: Programme, kbps: int = 160, *, tags: dict[str, str] | None = None) -> Iterator[bytes]:
+def opus(programme: Audible, kbps: int = 160, *, tags: dict[str, str] | None = None) -> Iterator[bytes]:
     """Yield a whole Ogg Opus file in pieces, each made when asked for.
 
     Raises:
@@ -35,7 +36,7 @@ def opus(programme: Programme, kbps: int = 160, *, tags: dict[str, str] | None =
 
 
 def write_opus(
-    programme: Programme,
+    programme: Audible,
     file: BinaryIO | str | Path,
     progress: Callable[[int], None] | None = None,
     *,
@@ -51,7 +52,7 @@ def write_opus(
 
 
 def _pieces(
-    programme: Programme, kbps: int, tags: dict[str, str], progress: Callable[[int], None] | None = None
+    programme: Audible, kbps: int, tags: dict[str, str], progress: Callable[[int], None] | None = None
 ) -> Iterator[bytes]:
     done = 0
     pipe = _Pipe()
@@ -72,7 +73,7 @@ def _pieces(
     yield pipe.taken()
 
 
-def resampled(programme: Programme) -> Iterator[NDArray[np.float32]]:
+def resampled(programme: Audible) -> Iterator[NDArray[np.float32]]:
     """Yield the sound at 48 kHz, (n, 2), block by block."""
     before = np.zeros((TAPS, 2), np.float32)
     first, made = -TAPS, 0  # index at 44.1 kHz of what `before` starts with; frames yielded
