@@ -14,6 +14,7 @@ import typer
 from stillwave import errors
 
 if TYPE_CHECKING:
+    from stillwave.sound.analysis import Analysis
     from stillwave.sound.sequence import Audible
 
 _ENDINGS = [".flac", ".opus", ".wav"]
@@ -22,7 +23,7 @@ _WAV_MOST_BYTES = 2**32 - 1
 
 def add_to(app: typer.Typer) -> None:
     """The program has these commands."""
-    for command in (render, presets):
+    for command in (render, presets, analyse):
         app.command()(command)
 
 
@@ -132,7 +133,7 @@ def _render_sequence(
     _write(read.sequence, file, told=audio.tags(source.stem, f"From {source.name}"), reason=f"From {source.name}")
 
 
-def _text(source: Path) -> str:
+def _text(source: Path, option: str = "--sbg") -> str:
     """What a sequence file says. Old ones are Latin-1."""
     from stillwave.sound.sbg import MOST_BYTES
 
@@ -140,11 +141,11 @@ def _text(source: Path) -> str:
         with source.open("rb") as opened:
             raw = opened.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise errors.BadInput("--sbg", "names a file that does not exist") from None
+        raise errors.BadInput(option, "names a file that does not exist") from None
     except OSError as error:
-        raise errors.BadInput("--sbg", f"cannot be read: {error.strerror}") from error
+        raise errors.BadInput(option, f"cannot be read: {error.strerror}") from error
     if len(raw) > MOST_BYTES:
-        raise errors.BadInput("--sbg", "is larger than a sequence file can be", "1 MB")
+        raise errors.BadInput(option, "is too large", "1 MB")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -183,3 +184,200 @@ def presets(
         way = f"{one.initial}, {one.target}".replace("_", " ")
         table.add_row(f"[bold]{one.name}[/]", str(one.minutes), one.about, way, one.background.replace("_", " "))
     Console(highlight=False).print(table)
+
+
+# --- analyse ------------------------------------------------------------------------------------
+
+
+def analyse(
+    file: Annotated[Path, typer.Argument(help="Any sound file.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
+    picture: Annotated[Path | None, typer.Option(help="Draw spectrum and beat into this .svg.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Compare with a programme (.json) or a sequence (.sbg).")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing picture.")] = False,  # noqa: FBT002
+) -> None:
+    """Measure a sound file: beat, carriers, level, loudness; whether the beat is the promised one."""
+    from stillwave.sound import audiofile
+    from stillwave.sound.analysis import Analyser
+
+    if picture is not None and picture.suffix.lower() != ".svg":
+        raise errors.BadInput("--picture", "must end in .svg", [".svg"])
+    if picture is not None and picture.exists() and not force:
+        raise errors.Conflict(f"{picture} exists already. Choose another name, or add --force.")
+    with audiofile.opened(file) as sound:
+        plan, promised_by = _plan(file, against)
+        analyser = Analyser(sound.rate_hz, sound.channels, plan, picture=picture is not None)
+        with progress("Listening", total=sound.frames) as step:
+            done = 0
+            for block, words in sound.blocks:
+                analyser.add(block, words)
+                done += len(block)
+                step(done, max(done, sound.frames or 0))
+        found = analyser.result()
+        facts = [("Format", f"{sound.format}, {sound.coding}")]
+    if picture is not None and analyser.picture is not None:
+        from stillwave.sound.picture import svg
+
+        _save(picture, svg(found, analyser.picture.decibels(), file.name, _sentence(found)))
+    if as_json:
+        _print_json(found, {"file": str(file), "format": sound.format, "coding": sound.coding, "promised_by": promised_by})
+    else:
+        _print_analysis(found, file, facts, promised_by)
+
+
+def _plan(file: Path, against: Path | None) -> tuple[Audible | None, str | None]:
+    """What the sound should be, and who says so."""
+    import msgspec
+
+    from stillwave.sound import audiofile, programme, sbg, sequence
+
+    if against is not None and against.suffix.lower() == ".sbg":
+        text = _text(against, "--against")
+        try:
+            return sbg.read(text, against.name).sequence, against.name
+        except errors.BadInput as error:
+            if not error.detail.startswith("--minutes"):
+                raise
+            return sbg.read(text, against.name, minutes=sbg.LONGEST_MIN).sequence, against.name
+    raw = audiofile.comments(file).get("PROGRAMME") if against is None else _text(against, "--against")
+    if raw is None:
+        return None, None
+    try:
+        read = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        if "layers" in read:
+            made: Audible = msgspec.json.decode(raw, type=sequence.Sequence)
+            sequence.check(made)
+        else:
+            made = msgspec.json.decode(raw, type=programme.Programme)
+            programme.check(made)
+    except (ValueError, RecursionError) as error:
+        if against is None:  # somebody else's tag of that name
+            return None, None
+        raise errors.BadInput("--against", f"is not a programme: {error}", "a programme as JSON, or .sbg") from None
+    return made, "its own tag" if against is None else against.name
+
+
+def _save(picture: Path, text: str) -> None:
+    try:
+        picture.write_text(text)
+    except OSError as error:
+        picture.unlink(missing_ok=True)
+        raise errors.BadInput("--picture", f"cannot be written: {error.strerror}", "a file in an existing folder") from error
+
+
+def _print_json(found: Analysis, facts: dict[str, str | None]) -> None:
+    import msgspec
+
+    whole = {**facts, "sentence": _sentence(found), **msgspec.to_builtins(found)}
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n")
+
+
+def _sentence(found: Analysis) -> str:
+    """What was heard, in a sentence."""
+    if found.level_dbfs is None:
+        return "Silence."
+    if not found.windows:
+        return f"Too short to tell a beat: {found.seconds:.1f} s."
+    if found.beat_least_hz is None or found.beat_most_hz is None:
+        return "No beat: no steady pair of tones, no pulses, no swaying as a whole."
+    names = {"binaural": "Binaural beat", "monaural": "Monaural beat", "isochronic": "Isochronic pulses", "am": "The whole sways"}
+    way = f"{found.beat_least_hz:.2f} Hz"
+    if found.beat_most_hz - found.beat_least_hz >= 0.02:
+        first, last = (next(w.beat_hz for w in side if w.beat_hz) for side in (found.windows, found.windows[::-1]))
+        way = f"{found.beat_least_hz:.2f} to {found.beat_most_hz:.2f} Hz, from {first:.2f} at first to {last:.2f} at last"
+    share = "" if found.beat_share > 0.99 else f", in {found.beat_share:.0%} of the time"
+    return f"{names[found.method]}: {way}{share}."
+
+
+def _print_analysis(found: Analysis, file: Path, facts: list[tuple[str, str]], promised_by: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    channels = {1: "mono", 2: "stereo"}.get(found.channels, f"{found.channels} channels, of which the first two were heard")
+    facts = [
+        *facts,
+        ("Sound", f"{_clock(found.seconds)}, {found.sample_rate_hz / 1000:g} kHz, {channels}"),
+        ("Heard", _sentence(found)),
+    ]
+    if promised_by is not None:
+        facts.append((f"Plan ({promised_by})", _kept(found)))
+    facts += [
+        ("Loudness", f"{_db(found.loudness_lufs, 'LUFS')}, level {_db(found.level_dbfs, 'dBFS')}"),
+        ("Peak", f"{_db(found.true_peak_dbtp, 'dBTP')}, of samples {_db(found.sample_peak_dbfs, 'dBFS')}"),
+        ("Noise", f"{_db(found.noise_slope_db_per_octave, 'dB an octave')}"),
+        ("SHA-256", f"{found.content_sha256[:32]}\n{found.content_sha256[32:]}"),
+    ]
+    if found.clipped_samples:
+        facts.append(("Clipped", f"{found.clipped_samples} samples"))
+    top = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in facts:
+        top.add_row(f"[dim]{plain(name)}[/]", plain(value))
+    console = Console(highlight=False)
+    console.print(f"[bold]{plain(file.name)}[/]")
+    console.print(top)
+    shown = _compared_rows(found) if found.compared else _window_rows(found)
+    if shown is not None:
+        console.print()
+        console.print(shown)
+
+
+_ROWS_MOST = 12
+
+
+def _window_rows(found: Analysis) -> Any:  # noqa: ANN401 - a Rich table
+    from rich.table import Table
+
+    heard = [window for window in found.windows if window.beat_hz is not None]
+    if not heard:
+        return None
+    table = Table("From", "Left Hz", "Right Hz", "Beat Hz", "Level dBFS", "At once (carrier, beat)", box=None, pad_edge=False)
+    for window in _some(heard):
+        others = "  ".join(f"{carrier:.1f}, {beat:.2f}" for carrier, beat in window.others[:2])
+        values = [_number(hz, 3) for hz in (window.left_hz, window.right_hz, window.beat_hz)]
+        table.add_row(_clock(window.start_s), *values, _number(window.level_dbfs, 1), others)
+    return table
+
+
+def _compared_rows(found: Analysis) -> Any:  # noqa: ANN401 - a Rich table
+    from rich.table import Table
+
+    table = Table("From", "What", "Carrier Hz", "Error", "Beat Hz", "Error", box=None, pad_edge=False)
+    for one in _some(list(found.compared)):
+        table.add_row(
+            _clock(one.start_s), one.part, _number(one.planned_carrier_hz, 2), _number(one.carrier_error_hz, 4),
+            _number(one.planned_beat_hz, 3), _number(one.beat_error_hz, 4),
+        )  # fmt: skip
+    return table
+
+
+def _some(rows: list[Any]) -> list[Any]:
+    """At most a dozen, spread evenly, with the first and the last."""
+    if len(rows) <= _ROWS_MOST:
+        return rows
+    return [rows[round(place * (len(rows) - 1) / (_ROWS_MOST - 1))] for place in range(_ROWS_MOST)]
+
+
+def _kept(found: Analysis) -> str:
+    if not found.promised_windows:
+        return "promises no beat"
+    there = found.promised_windows - found.missed_windows
+    if found.beat_error_most_hz is None:
+        return f"the beat it promises was found in none of {found.promised_windows} windows"
+    carrier = "" if found.carrier_error_most_hz is None else f", carrier within {found.carrier_error_most_hz:.4f} Hz"
+    return f"beat within {found.beat_error_most_hz:.4f} Hz{carrier}; found in {there} of {found.promised_windows} windows"
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    hours = f"{whole // 3600}:" if whole >= 3600 else ""
+    return f"{hours}{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def _db(value: float | None, unit: str) -> str:
+    return "none" if value is None else f"{value:.1f} {unit}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "·" if value is None else f"{value:.{digits}f}"
