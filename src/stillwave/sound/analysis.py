@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillwave.sound import layers, tones
-from stillwave.sound.beats import BEAT_LEAST_HZ, Line, Stretch
+from stillwave.sound.beats import BEAT_LEAST_HZ, REACH_HZ, Line, Stretch
 from stillwave.sound.measure import SPECTRUM_SAMPLES, Levels, decibels, power_spectrum, slope
 from stillwave.sound.noise import Exact
 from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
@@ -275,10 +275,13 @@ def _part(plan: Programme, name: str, amplitude: Callable[[Exact], Exact]) -> Pa
         made: Exact = ((carriers * rows[:, 3:8] + beats * rows[:, 8:13]) * powers).sum(axis=1)
         return made
 
-    def line(ear: int, beats: float) -> Line:
-        return Line(ear, partial(turns, 1.0, beats))
-
     method = str(plan.method)
+    least_hz = min(min(abs(segment.beat_from_hz), abs(segment.beat_to_hz)) for segment in plan.segments)
+    reach_hz = REACH_HZ if method in ("binaural", "steady") else min(REACH_HZ, 0.4 * least_hz)
+
+    def line(ear: int, beats: float) -> Line:
+        return Line(ear, partial(turns, 1.0, beats), reach_hz)
+
     if method == "am":
         low = high = None
     elif method == "binaural":

@@ -18,7 +18,7 @@ from stillwave.sound.noise import Exact
 Waves = NDArray[np.complex128]
 
 SEARCH_HZ = (20.0, 1_600.0)
-TONES_MOST = 16
+TONES_MOST = 40
 # Of noise alone the highest of 16,000 places stands 11 to 14 dB over the median around it.
 STANDS_OUT_DB = 18.0
 NEARBY_HZ = 20.0
@@ -28,7 +28,11 @@ PHASE_MOST, LEVEL_MOST = 0.45, 0.40
 PLANNED_PHASE_MOST = 0.6
 REACH_HZ = 1.0
 APART_DB = 10.0  # how much weaker a tone must be in the ear that it is not for
-MIRROR_HZ = 0.05
+MIRROR_HZ, SAME_HZ = 0.05, 0.1
+WEAKEST_DB = 20.0  # what beats is no weaker than this beside the strongest tone
+# A pulse that is open for about half of its time: side tones weaker than the tone, the next ones far weaker. A drum
+# has many that are alike.
+SIDE_DB, NEXT_SIDE_DB = (-25.0, -1.0), 6.0
 # The envelope is looked at in bands of two octaves; a bed that sways does so in all of them, at the same time.
 BANDS_HZ = (170.0, 690.0, 2_760.0, 11_000.0, 20_000.0)
 FRAME_S, HOPS_PER_S = 0.0116, 150
@@ -59,10 +63,14 @@ class Heard(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A tone that a plan promises: 0 in the left ear, 1 in the right, 2 in both; turns by time in seconds."""
+    """A tone that a plan promises: 0 in the left ear, 1 in the right, 2 in both; turns by time in seconds.
+
+    `reach_hz` is how far from it it may be and still be told from the tones beside it.
+    """
 
     ear: int
     turns: Callable[[Exact], Exact]
+    reach_hz: float = REACH_HZ
 
 
 class Stretch:
@@ -96,16 +104,19 @@ class Stretch:
         return Heard("am", (Pair(math.nan, math.nan, sway_hz),))
 
     def error_hz(self, line: Line, start_s: float) -> float | None:
-        """How far the tone that a plan promises is from it, as a mean; None if it is not there."""
-        times = start_s + np.array([0.0, self.seconds / 2, self.seconds])
-        first, middle, last = line.turns(times)
-        mean_hz = (last - first) / self.seconds
-        moves_hz = abs(last - 2 * middle + first) / self.seconds * 4
-        wave, centre_hz, at_s = self._cut(line.ear, mean_hz, REACH_HZ + moves_hz)
+        """How far the tone that a plan promises is from it, as a mean; None if it is not there.
+
+        The band is wide enough for where the plan moves; turned down by the plan it is narrowed to `line.reach_hz`.
+        """
+        first, middle, last = line.turns(start_s + np.array([0.0, self.seconds / 2, self.seconds]))
+        moves_hz = 4 * abs(last - 2 * middle + first) / self.seconds
+        wave, centre_hz, at_s = self._cut(line.ear, (last - first) / self.seconds, 2 * REACH_HZ + moves_hz)
         if wave is None:
             return None
         planned = line.turns(start_s + at_s) - first - centre_hz * at_s
-        slope, unrest = _slope(wave * np.exp(-2j * np.pi * planned), at_s, bends=False)
+        turned = np.fft.fft(wave * np.exp(-2j * np.pi * planned))
+        turned[np.abs(np.fft.fftfreq(len(turned), at_s[1])) > max(line.reach_hz, 2.0 / self.seconds)] = 0.0
+        slope, unrest = _slope(np.fft.ifft(turned), at_s, bends=False)
         return slope if unrest < PLANNED_PHASE_MOST else None
 
     def sway_error_hz(self, turns: Callable[[Exact], Exact], start_s: float) -> float | None:
@@ -171,7 +182,10 @@ class Stretch:
     def _between_ears(self) -> list[Pair]:
         pairs = []
         taken: set[float] = set()
+        strongest_db = max((tone.level_db for ear in (0, 1) for tone in self.tones(ear)), default=0.0)
         for left in self.tones(0):
+            if not pairs and left.level_db < strongest_db - WEAKEST_DB:
+                break
             fitting = [
                 right
                 for right in self.tones(1)
@@ -187,9 +201,12 @@ class Stretch:
         return pairs
 
     def _alone(self, ear: int, tone: Tone, other: Tone) -> bool:
-        """Tell whether a tone is for its own ear alone; two that are too near for that were steady, so they are."""
-        if abs(tone.hz - other.hz) < 0.8:
-            return True
+        """Tell whether a tone is for its own ear alone. Near ones are told apart as tones, not by power."""
+        if abs(tone.hz - other.hz) < 1.0:
+            return all(
+                abs(strange.hz - tone.hz) > SAME_HZ or strange.level_db < tone.level_db - APART_DB
+                for strange in self.tones(1 - ear)
+            )
         return self._power(1 - ear, tone.hz) < self._power(ear, tone.hz) / 10 ** (APART_DB / 10)
 
     def _power(self, ear: int, hz: float) -> float:
@@ -230,7 +247,7 @@ def _slope(wave: Waves, at_s: Exact, *, bends: bool) -> tuple[float, float]:
     line = np.polynomial.polynomial.polyfit(u, phase, 2 if bends else 1, w=weight)
     strays = phase - np.polynomial.polynomial.polyval(u, line)
     unrest = math.sqrt(float((weight**2 * strays**2).sum() / (weight**2).sum()))
-    return float(line[1]) / (2 * math.pi * at_s[1] * whole), unrest
+    return float(line[1] / (2 * math.pi * at_s[1] * whole)), unrest
 
 
 def _pulsed(tones: list[Tone]) -> Pair | None:
@@ -239,25 +256,38 @@ def _pulsed(tones: list[Tone]) -> Pair | None:
         sides = sorted((other for other in tones if other is not tone), key=lambda other: abs(other.hz - tone.hz))
         for side in sides:
             apart = side.hz - tone.hz
-            if not 0.4 < apart <= BEAT_MOST_HZ or not -25 < side.level_db - tone.level_db < 1:
+            if not 0.4 < apart <= BEAT_MOST_HZ or not SIDE_DB[0] < side.level_db - tone.level_db < SIDE_DB[1]:
                 continue
-            for mirror in sides:
-                if abs(mirror.hz - (tone.hz - apart)) < MIRROR_HZ and abs(mirror.level_db - side.level_db) < 4:
-                    return Pair(tone.hz, tone.hz, (side.hz - mirror.hz) / 2)
+            mirror = _near(tones, tone.hz - apart)
+            if mirror is None or abs(mirror.level_db - side.level_db) > 3:
+                continue
+            between = [one for one in sides if abs(one.hz - tone.hz) < apart - 2 * MIRROR_HZ]
+            beyond = [one for one in sides if abs(abs(one.hz - tone.hz) - 2 * apart) < 2 * MIRROR_HZ]
+            if all(one.level_db < side.level_db - NEXT_SIDE_DB for one in between + beyond):
+                return Pair(tone.hz, tone.hz, (side.hz - mirror.hz) / 2)
     return None
 
 
+def _near(tones: list[Tone], hz: float) -> Tone | None:
+    return next((tone for tone in tones if abs(tone.hz - hz) < MIRROR_HZ), None)
+
+
 def _summed(tones: list[Tone]) -> Pair | None:
-    """Return the beat of the two strongest tones, if they are as loud as each other and near."""
-    if len(tones) < 2:
-        return None
-    (low, high), third = sorted(tones[:2]), tones[2:3]
-    if abs(low.level_db - high.level_db) > 2 or not 0.4 < high.hz - low.hz <= BEAT_MOST_HZ:
-        return None
-    if third and third[0].level_db > min(low.level_db, high.level_db) - 6:
-        return None  # a chord
-    middle = (low.hz + high.hz) / 2
-    return Pair(middle, middle, high.hz - low.hz)
+    """Return the beat of two tones that are near each other, as loud as each other, and alone there: no chord."""
+    strong = [tone for tone in tones if tone.level_db > tones[0].level_db - 12]
+    for place, tone in enumerate(strong):
+        for other in strong[place + 1 :]:
+            low, high = sorted((tone, other))
+            apart, middle = high.hz - low.hz, (low.hz + high.hz) / 2
+            if abs(low.level_db - high.level_db) > 1.5 or not 0.4 < apart <= BEAT_MOST_HZ:
+                continue
+            weaker = min(low.level_db, high.level_db)
+            around = [
+                third for third in tones if third not in (low, high) and abs(third.hz - middle) < 2.5 * apart
+            ]  # fmt: skip
+            if all(third.level_db < weaker - 10 for third in around):
+                return Pair(middle, middle, apart)
+    return None
 
 
 def _envelopes(sound: Exact, rate_hz: float) -> tuple[Exact, float]:
