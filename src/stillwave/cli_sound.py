@@ -242,19 +242,19 @@ def _plan(file: Path, against: Path | None) -> tuple[Audible | None, str | None]
     raw = audiofile.comments(file).get("PROGRAMME") if against is None else _text(against, "--against")
     if raw is None:
         return None, None
+    by = "its own tag" if against is None else against.name
     try:
-        read = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-        if "layers" in read:
-            made: Audible = msgspec.json.decode(raw, type=sequence.Sequence)
-            sequence.check(made)
-        else:
-            made = msgspec.json.decode(raw, type=programme.Programme)
-            programme.check(made)
+        if "layers" in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]):
+            layered = msgspec.json.decode(raw, type=sequence.Sequence)
+            sequence.check(layered)
+            return layered, by
+        made = msgspec.json.decode(raw, type=programme.Programme)
+        programme.check(made)
     except (ValueError, RecursionError) as error:
         if against is None:  # somebody else's tag of that name
             return None, None
         raise errors.BadInput("--against", f"is not a programme: {error}", "a programme as JSON, or .sbg") from None
-    return made, "its own tag" if against is None else against.name
+    return made, by
 
 
 def _save(picture: Path, text: str) -> None:

@@ -344,7 +344,7 @@ def _goes_on(one: Window, other: Window) -> bool:
         return False
     if one.left_hz is None or other.left_hz is None:
         return True
-    return abs(one.left_hz - other.left_hz) < max(5.0, 0.05 * one.left_hz)
+    return abs(one.left_hz - other.left_hz) < max(5.0, 0.02 * one.left_hz)
 
 
 def _longest_run(windows: list[Window], method: str) -> int:

@@ -188,7 +188,8 @@ def _flac_comments(file: BinaryIO) -> bytes:
 def _ogg_comments(file: BinaryIO) -> bytes:
     """Return the second packet of the first stream, less the name of its kind."""
     file.seek(0)
-    packets, packet = [], b""
+    packets: list[bytes] = []
+    packet = b""
     while len(packets) < 2 and len(packet) < COMMENT_MOST_BYTES:
         head = file.read(27)
         lacing = file.read(head[26])

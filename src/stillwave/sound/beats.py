@@ -180,7 +180,7 @@ class Stretch:
         return wave, centre / self.seconds, np.arange(points) * (self.seconds / points)
 
     def _between_ears(self) -> list[Pair]:
-        pairs = []
+        pairs: list[Pair] = []
         taken: set[float] = set()
         strongest_db = max((tone.level_db for ear in (0, 1) for tone in self.tones(ear)), default=0.0)
         for left in self.tones(0):

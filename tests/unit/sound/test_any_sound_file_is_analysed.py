@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import xml.etree.ElementTree as ET
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,12 +19,16 @@ from stillwave.sound.programme import Programme, Segment
 RATE = 44_100
 
 
-def analysed(path, plan=None, *, draw=False):
+def analysed(path, plan=None):
+    return heard(path, plan).result()
+
+
+def heard(path, plan=None, *, draw=False):
     with audiofile.opened(path) as sound:
         analyser = Analyser(sound.rate_hz, sound.channels, plan, picture=draw)
         for block, words in sound.blocks:
             analyser.add(block, words)
-    return (analyser.result(), analyser.picture.decibels()) if draw else analyser.result()
+    return analyser
 
 
 def steady(method, bed="pink_noise", beat=9.3, **fields):
@@ -251,7 +256,7 @@ def wav_head(channels=2, rate=RATE, bits=16, data_bytes=400, block=None):
 def refused(path):
     with pytest.raises(BadInput) as caught:
         analysed(path)
-    (entry,) = caught.value.extra["errors"]  # type: ignore[misc]
+    (entry,) = cast("list[dict[str, Any]]", caught.value.extra["errors"])
     assert entry["field"] == "FILE"
     assert entry["allowed"]
     return entry["problem"]
@@ -338,7 +343,10 @@ def test_damaged_tags_are_no_tags(tmp_path, content):
 def test_the_picture_is_an_svg_with_both_drawings(programme, tmp_path):
     plan = programme(60.0)
     encode.write_flac(plan, tmp_path / "own.flac")
-    found, spectrum = analysed(tmp_path / "own.flac", plan, draw=True)
+    analyser = heard(tmp_path / "own.flac", plan, draw=True)
+    found = analyser.result()
+    assert analyser.picture is not None
+    spectrum = analyser.picture.decibels()
     drawn = picture.svg(found, spectrum, "a <file> & more", "A sentence.")
     root = ET.fromstring(drawn)  # noqa: S314 - our own
     told = " ".join(element.text or "" for element in root.iter())

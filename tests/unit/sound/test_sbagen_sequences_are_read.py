@@ -1,5 +1,7 @@
 """SBaGen sequence files: what is understood, what is refused and where, and that nothing crashes the reader."""
 
+from typing import Any, cast
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +24,11 @@ def nodes(text, layer=0, **options):
 
 def kinds(text, **options):
     return [layer.kind for layer in read(text, **options).sequence.layers]
+
+
+def refusal(error: BadInput) -> dict[str, Any]:
+    (entry,) = cast("list[dict[str, Any]]", error.extra["errors"])
+    return entry
 
 
 SLIDE = """
@@ -161,7 +168,7 @@ def test_what_is_left_out_is_said_with_its_place():
 def test_an_error_names_line_and_column_and_what_was_expected(text, place, problem):
     with pytest.raises(BadInput) as caught:
         read(text, minutes=10)
-    (entry,) = caught.value.extra["errors"]
+    entry = refusal(caught.value)
     assert entry["field"] == f"x.sbg, {place}"
     assert problem in entry["problem"]
     assert entry["allowed"]
