@@ -342,7 +342,9 @@ def _compared_rows(found: Analysis) -> Any:  # noqa: ANN401 - a Rich table
     from rich.table import Table
 
     table = Table("From", "What", "Carrier Hz", "Error", "Beat Hz", "Error", box=None, pad_edge=False)
-    for one in _some(list(found.compared)):
+    starts = sorted({one.start_s for one in found.compared})
+    shown = set(_some(starts, max(2, _ROWS_MOST // max(1, len(found.compared) // len(starts)))))
+    for one in (one for one in found.compared if one.start_s in shown):
         table.add_row(
             _clock(one.start_s), one.part, _number(one.planned_carrier_hz, 2), _number(one.carrier_error_hz, 4),
             _number(one.planned_beat_hz, 3), _number(one.beat_error_hz, 4),
@@ -350,11 +352,11 @@ def _compared_rows(found: Analysis) -> Any:  # noqa: ANN401 - a Rich table
     return table
 
 
-def _some(rows: list[Any]) -> list[Any]:
-    """At most a dozen, spread evenly, with the first and the last."""
-    if len(rows) <= _ROWS_MOST:
+def _some(rows: list[Any], most: int = _ROWS_MOST) -> list[Any]:
+    """At most so many, spread evenly, with the first and the last."""
+    if len(rows) <= most:
         return rows
-    return [rows[round(place * (len(rows) - 1) / (_ROWS_MOST - 1))] for place in range(_ROWS_MOST)]
+    return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
 
 
 def _kept(found: Analysis) -> str:
@@ -380,4 +382,4 @@ def _db(value: float | None, unit: str) -> str:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return "·" if value is None else f"{value:.{digits}f}"
+    return "·" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before nought

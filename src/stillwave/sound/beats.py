@@ -136,8 +136,9 @@ class Stretch:
         inside = power[low:high]
         if len(inside) < 2 * cell:
             return []
-        floor = np.array([np.median(inside[max(0, at - cell // 2) : at + cell // 2]) for at in range(0, len(inside), cell // 4)])
-        floor = np.repeat(floor, cell // 4)[: len(inside)]
+        hop = cell // 4
+        floors = np.median(sliding_window_view(inside, cell)[::hop], axis=1)
+        floor = np.interp(np.arange(len(inside)), cell / 2 + hop * np.arange(len(floors)), floors)
         clear = inside > np.maximum(floor * 10 ** (STANDS_OUT_DB / 10), 1e-12 * len(power))
         peaks = clear[1:-1] & (inside[1:-1] >= inside[:-2]) & (inside[1:-1] >= inside[2:])
         places = np.flatnonzero(peaks) + 1

@@ -142,7 +142,7 @@ def _beat(analysis: Analysis) -> str:
         at = y(low + place * step)
         made.append(f'<path class="g" d="M{LEFT} {at:.1f}H{RIGHT}"/>{_text(LEFT - 9, at + 4.5, f"{low + place * step:g}", "e")}')
     seconds = analysis.seconds
-    for kind, curves in (("p", planned), ("b", found)):
+    for kind, curves in (("b", found), ("p", planned)):  # dashes lie on the line
         for curve in curves:
             made.append(_line(curve, kind, seconds, y))
             if kind == "b" and len(curve) <= 150:

@@ -31,8 +31,8 @@ def heard(path, plan=None, *, draw=False):
     return analyser
 
 
-def steady(method, bed="pink_noise", beat=9.3, **fields):
-    held = Segment(40.0, 210.0, 210.0, beat, beat)
+def steady(method, bed="pink_noise", beat=9.3, seconds=40.0, **fields):
+    held = Segment(seconds, 210.0, 210.0, beat, beat)
     return Programme(segments=(held,), method=method, bed=bed, seed=4, **fields)
 
 
@@ -76,6 +76,26 @@ def test_against_their_plan_beat_and_carrier_are_within_a_hundredth(programme, t
     assert (found.promised_windows, found.missed_windows) == (9, 0)
     assert found.beat_error_most_hz is not None
     assert found.beat_error_most_hz < 0.01
+    assert found.carrier_error_most_hz is not None
+    assert found.carrier_error_most_hz < 0.01
+
+
+@pytest.mark.parametrize("bed", ["pink_noise", "nature", "brown_noise"])
+def test_a_swaying_bed_of_ours_is_recognised_and_compared(tmp_path, bed):
+    plan = steady("am", bed, seconds=60.0)
+    encode.write_flac(plan, tmp_path / "own.flac")
+    found = analysed(tmp_path / "own.flac", plan)
+    assert (found.method, found.beat_share >= 0.5) == ("am", True)
+    assert found.beat_most_hz == pytest.approx(9.3, abs=0.01)
+    assert (found.promised_windows, found.missed_windows) == (6, 0)
+    assert found.beat_error_most_hz is not None
+    assert found.beat_error_most_hz < 0.01
+
+
+def test_a_steady_tone_of_ours_has_no_beat_and_keeps_its_carrier(tmp_path):
+    encode.write_flac(steady("steady"), tmp_path / "own.flac")
+    found = analysed(tmp_path / "own.flac", steady("steady"))
+    assert (found.method, found.promised_windows) == ("none", 0)
     assert found.carrier_error_most_hz is not None
     assert found.carrier_error_most_hz < 0.01
 
