@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from stillwave.sound.sequence import Audible
 
 _ENDINGS = [".flac", ".opus", ".wav"]
-_WAV_MOST_BYTES = 2**32 - 1
 
 
 def add_to(app: typer.Typer) -> None:
@@ -66,7 +65,7 @@ def render(
     file: Annotated[Path, typer.Argument(help="Where to write: .flac, .opus or .wav")],
     initial: Annotated[str | None, typer.Option("--from", help="The state you are in.", show_default="unsure")] = None,
     target: Annotated[str | None, typer.Option("--to", help="The state you would like.", show_default="calm_focus")] = None,
-    minutes: Annotated[int | None, typer.Option(min=1, max=240, show_default="20")] = None,
+    minutes: Annotated[int | None, typer.Option(min=1, max=720, help="1-720, so 12 hours at most.", show_default="20")] = None,
     background: Annotated[str | None, typer.Option(help="nature, rain, ocean, ambient, white_noise, ... or none", show_default="nature")] = None,
     headphones: Annotated[bool, typer.Option("--headphones/--speaker")] = True,  # noqa: FBT002
     volume: Annotated[int, typer.Option(min=0, max=70, help="0-70")] = 45,
@@ -76,6 +75,7 @@ def render(
     bed_db: Annotated[float | None, typer.Option(min=-40, max=12, help="Loudness of the bed beside the beat.")] = None,
     swap: Annotated[bool, typer.Option("--swap", help="Exchange left and right.")] = False,  # noqa: FBT002
     method: Annotated[str | None, typer.Option(help="binaural, monaural, isochronic, am, steady or none")] = None,
+    bits: Annotated[int, typer.Option(help="16 or 24, for FLAC and WAV.")] = 24,
     carrier: Annotated[float | None, typer.Option(min=100, max=1000, help="Carrier in Hz, throughout.")] = None,
     preset: Annotated[str | None, typer.Option(help="A ready session; see `stillwave presets`.")] = None,
     sbg: Annotated[Path | None, typer.Option(help="A SBaGen sequence file to render instead.")] = None,
@@ -87,6 +87,8 @@ def render(
 
     if file.suffix.lower() not in _ENDINGS:
         raise errors.BadInput("FILE", "must end in .flac, .opus or .wav", _ENDINGS)
+    if bits not in (16, 24):
+        raise errors.BadInput("--bits", "must be 16 or 24", [16, 24])
     if file.exists() and not force:
         raise errors.Conflict(f"{file} exists already. Choose another name, or add --force.")
     chosen_seed = secrets.randbelow(2**53) if seed is None else seed
@@ -98,7 +100,7 @@ def render(
         for option, value in given.items():
             if value is not None:
                 raise errors.BadInput(option, "does not go together with --sbg: the sequence says it already")
-        _render_sequence(sbg, file, minutes=minutes, volume=volume, seed=chosen_seed, swap=swap, strict=strict)
+        _render_sequence(sbg, file, minutes=minutes, volume=volume, seed=chosen_seed, swap=swap, strict=strict, bits=bits)
         return
     if strict:
         raise errors.BadInput("--strict", "goes together with --sbg only")
@@ -114,11 +116,11 @@ def render(
         programme, beat_db=beat_db, bed_db=bed_db, swap=swap or None, carrier_hz=carrier,
         method=method or (ready.method if ready else None),
     )  # fmt: skip
-    _write(programme, file, told=audio.tags("Session", reason), reason=reason)
+    _write(programme, file, told=audio.tags("Session", reason), reason=reason, bits=bits)
 
 
 def _render_sequence(
-    source: Path, file: Path, *, minutes: int | None, volume: int, seed: int, swap: bool, strict: bool
+    source: Path, file: Path, *, minutes: int | None, volume: int, seed: int, swap: bool, strict: bool, bits: int
 ) -> None:
     from stillwave.sessions import audio
     from stillwave.sound import sbg
@@ -130,7 +132,7 @@ def _render_sequence(
         )
     for note in read.left_out:
         say(f"[yellow]{plain(source.name)}[/] {plain(note)}", err=True)
-    _write(read.sequence, file, told=audio.tags(source.stem, f"From {source.name}"), reason=f"From {source.name}")
+    _write(read.sequence, file, told=audio.tags(source.stem, f"From {source.name}"), reason=f"From {source.name}", bits=bits)
 
 
 def _text(source: Path, option: str = "--sbg") -> str:
@@ -152,14 +154,11 @@ def _text(source: Path, option: str = "--sbg") -> str:
         return raw.decode("latin-1")
 
 
-def _write(sound: Audible, file: Path, *, told: dict[str, str], reason: str) -> None:
+def _write(sound: Audible, file: Path, *, told: dict[str, str], reason: str, bits: int) -> None:
     from stillwave.sessions import audio
-    from stillwave.sound import encode
 
-    if file.suffix.lower() == ".wav" and encode.wav_size(sound) > _WAV_MOST_BYTES:
-        raise errors.BadInput("FILE", "would be larger than a WAV can be (4 GiB)", [".flac", ".opus"])
     with progress("Rendering", total=sound.total_samples) as step:
-        audio.write_file(sound, file, step, told=told)
+        audio.write_file(sound, file, step, told=told, bits=bits)
     say(f"[bold]{plain(file)}[/]  {file.stat().st_size / 1e6:.1f} MB\n[dim]{plain(reason)}[/]")
 
 
@@ -227,34 +226,24 @@ def analyse(
 
 def _plan(file: Path, against: Path | None) -> tuple[Audible | None, str | None]:
     """What the sound should be, and who says so."""
-    import msgspec
+    from stillwave.sound import sbg, tags
 
-    from stillwave.sound import audiofile, programme, sbg, sequence
-
-    if against is not None and against.suffix.lower() == ".sbg":
-        text = _text(against, "--against")
+    if against is None:
+        with file.open("rb") as opened:
+            found = tags.programme_in(opened)
+        return found, None if found is None else "its own tag"
+    text = _text(against, "--against")
+    if against.suffix.lower() == ".sbg":
         try:
             return sbg.read(text, against.name).sequence, against.name
         except errors.BadInput as error:
             if not error.detail.startswith("--minutes"):
                 raise
             return sbg.read(text, against.name, minutes=sbg.LONGEST_MIN).sequence, against.name
-    raw = audiofile.comments(file).get("PROGRAMME") if against is None else _text(against, "--against")
-    if raw is None:
-        return None, None
-    by = "its own tag" if against is None else against.name
     try:
-        if "layers" in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]):
-            layered = msgspec.json.decode(raw, type=sequence.Sequence)
-            sequence.check(layered)
-            return layered, by
-        made = msgspec.json.decode(raw, type=programme.Programme)
-        programme.check(made)
-    except (ValueError, RecursionError) as error:
-        if against is None:  # somebody else's tag of that name
-            return None, None
+        return tags.programme_of(text.encode()), against.name
+    except ValueError as error:
         raise errors.BadInput("--against", f"is not a programme: {error}", "a programme as JSON, or .sbg") from None
-    return made, by
 
 
 def _save(picture: Path, text: str) -> None:

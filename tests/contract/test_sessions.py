@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -94,6 +95,22 @@ def test_the_place_is_kept_and_never_beyond_the_end(alice: Visitor, clock: Clock
     assert ended["end_time"] == "2026-11-25T10:05:00Z"
     clock.advance(minutes=5)
     assert alice.patch(address, json={"position_s": 300, "ended": True}).json()["end_time"] == ended["end_time"]
+
+
+def test_the_progress_page_tells_the_minutes_of_the_week_and_their_dose(alice: Visitor, clock: Clock) -> None:
+    assert "Nothing heard in the last seven days." in alice.get("/progress").text
+    clock.advance(days=-8)
+    long_ago = asking(alice, minutes=60).json()
+    alice.patch(f"/api/v1/sessions/{long_ago['id']}", json={"position_s": 3600})
+    clock.advance(days=8)
+    for minutes in (40, 20):
+        made = asking(alice, minutes=60).json()
+        assert made["volume_level"] == 45
+        alice.patch(f"/api/v1/sessions/{made['id']}", json={"position_s": 60 * minutes})
+        clock.advance(minutes=1)
+    page = " ".join(re.sub("<[^>]*>", "", alice.get("/progress").text).split())
+    assert "This week: 60 minutes, less than 1 % of the weekly sound dose" in page
+    assert "all the way up it could be about 2 %" in page
 
 
 def test_pages_of_sessions_hold_each_once(alice: Visitor, clock: Clock) -> None:

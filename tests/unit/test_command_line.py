@@ -107,6 +107,12 @@ def test_a_session_is_rendered_to_a_file_that_others_read(run: Run, tmp_path: Pa
     assert not (tmp_path / "data").exists()  # it needs no account and no database
 
 
+def test_a_swaying_bed_of_16_bits(run: Run, tmp_path: Path) -> None:
+    made = run("render", "--minutes", "1", "--background", "pink_noise", "--method", "am", "--bits", "16", "--seed", "5", "out.wav")
+    assert made.returncode == 0, made.stderr
+    assert probed(tmp_path / "out.wav")["codec_name"] == "pcm_s16le"
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
@@ -116,6 +122,11 @@ def test_a_session_is_rendered_to_a_file_that_others_read(run: Run, tmp_path: Pa
         (("out.mp3",), 1, ".flac"),
         (("nowhere/out.flac",), 1, "folder"),
         (("--minutes", "0", "out.flac"), 2, "--minutes"),
+        (("--minutes", "1440", "out.flac"), 2, "720"),
+        (("--minutes", "480", "out.wav"), 1, "4 GiB"),
+        (("--bits", "20", "out.flac"), 1, "must be 16 or 24"),
+        (("--method", "nonsense", "out.flac"), 1, "steady"),
+        (("--method", "am", "--background", "none", "out.flac"), 1, "when method is 'am'"),
         (("--minutes", "nan", "out.flac"), 2, "--minutes"),
         (("--volume", "71", "out.flac"), 2, "--volume"),
     ],
@@ -182,9 +193,10 @@ def test_what_cannot_be_rendered_or_analysed_is_one_clear_error(
     assert not (tmp_path / "out.flac").exists()
 
 
+@pytest.mark.parametrize("bits", ["16", "24"])
 @pytest.mark.parametrize("name", ["out.flac", "out.wav"])
-def test_a_full_disk_leaves_no_half_file(run: Run, tmp_path: Path, name: str) -> None:
-    full = run("render", "--minutes", "1", "--background", "pink_noise", name, limit_bytes=1_000_000)
+def test_a_full_disk_leaves_no_half_file(run: Run, tmp_path: Path, name: str, bits: str) -> None:
+    full = run("render", "--minutes", "1", "--background", "pink_noise", "--bits", bits, name, limit_bytes=1_000_000)
     assert full.returncode == 73, full.stderr
     assert "Traceback" not in full.stderr
     assert list(tmp_path.iterdir()) == []

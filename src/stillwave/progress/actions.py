@@ -9,7 +9,7 @@ from stillwave.db.database import Tx
 from stillwave.db.ids import uuid7
 from stillwave.errors import NotFound
 from stillwave.progress import rules, store
-from stillwave.progress.rules import Day
+from stillwave.progress.rules import Day, Week
 from stillwave.progress.store import SQL, Summary
 from stillwave.web.gate import Me
 
@@ -35,6 +35,11 @@ def diary(tx: Tx, user_id: UUID, first: dt.date, last: dt.date) -> list[Day]:
 def summary(tx: Tx, user_id: UUID) -> Summary:
     """Totals and averages over everything."""
     return tx.one(Summary, SQL.summary, user_id=user_id) or Summary()
+
+
+def week(tx: Tx, user_id: UUID, now: dt.datetime) -> Week:
+    """How long the person listened in the last seven days, and about how much sound that was."""
+    return rules.week(store.played(tx, user_id, now - dt.timedelta(days=7), now))
 
 
 def sessions_per_day(tx: Tx, user_id: UUID, since: dt.datetime, zone: dt.tzinfo) -> dict[dt.date, int]:

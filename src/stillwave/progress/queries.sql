@@ -21,3 +21,9 @@ FROM user_progress_summary WHERE user_id = :user_id;
 
 -- name: session_times
 SELECT start_time FROM sessions WHERE user_id = :user_id AND start_time >= :since ORDER BY start_time;
+
+-- name: played
+-- How far each session was heard, and how loud it was set.
+SELECT volume_level, position_s FROM sessions
+WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now AND position_s > 0
+    AND volume_level IS NOT NULL;

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from stillwave.errors import BadInput
+from stillwave.sound import dose
 
 Score = Annotated[int, msgspec.Meta(ge=1, le=10)]
 _MOST_METRICS = 30
@@ -22,6 +23,27 @@ class Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     focus_score: Score | None = None
     notes: Annotated[str, msgspec.Meta(max_length=4000)] | None = None
     metrics: dict[Annotated[str, msgspec.Meta(min_length=1, max_length=40)], float] | None = None
+
+
+class Week(msgspec.Struct, frozen=True):
+    """Listening in seven days: minutes, and an estimate of the share of the weekly dose, in words.
+
+    `usual` is for a phone two thirds of the way up, `loudest` for one all the way up.
+    """
+
+    minutes: int
+    usual: str
+    loudest: str
+
+
+def week(played: list[tuple[float, float]]) -> Week:
+    """What sessions, as (volume_level, minutes heard), come to."""
+    minutes = sum(minutes for _, minutes in played)
+    return Week(round(minutes), _percent(dose.share(played)), _percent(dose.share(played, below_full_db=0.0)))
+
+
+def _percent(share: float) -> str:
+    return "less than 1 %" if 0 < share < 0.01 else f"about {share * 100:.0f} %" if share else "0 %"
 
 
 def check(day: Day, today: dt.date) -> None:

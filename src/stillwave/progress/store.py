@@ -34,6 +34,11 @@ class _DayRow(msgspec.Struct, frozen=True):
     focus_score: int | None
 
 
+class _Played(msgspec.Struct, frozen=True):
+    volume_level: int
+    position_s: int
+
+
 class _When(msgspec.Struct, frozen=True):
     start_time: dt.datetime
 
@@ -66,3 +71,9 @@ def days(tx: Tx, user_id: UUID, first: dt.date, last: dt.date) -> list[Day]:
 def session_times(tx: Tx, user_id: UUID, since: dt.datetime) -> list[dt.datetime]:
     """When the person's sessions began."""
     return [row.start_time for row in tx.all(_When, SQL.session_times, user_id=user_id, since=since)]
+
+
+def played(tx: Tx, user_id: UUID, since: dt.datetime, now: dt.datetime) -> list[tuple[float, float]]:
+    """The person's sessions of a time as (volume_level, minutes heard)."""
+    rows = tx.all(_Played, SQL.played, user_id=user_id, since=since, now=now)
+    return [(float(row.volume_level), row.position_s / 60) for row in rows]

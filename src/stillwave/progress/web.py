@@ -90,6 +90,7 @@ def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
     return {
         "today": today.isoformat(),
         "summary": actions.summary(tx, me.user_id),
+        "week": actions.week(tx, me.user_id, now),
         "entries": [
             {**msgspec.to_builtins(day), "date": f"{day.date.day} {day.date:%B %Y}", "iso": day.date.isoformat()}
             for day in days[:14]

@@ -21,6 +21,7 @@ from stillwave.web.gate import Me
 
 # The hours of the day in which a morning or an evening session is suggested.
 _MORNING, _EVENING = range(4, 12), (*range(18, 24), *range(4))
+_PLANNED_MOST_MIN = 240  # a longer sound, from the command line, is this plan held for longer
 
 
 def start(tx: Tx, me: Me, wish: Wish, now: dt.datetime, seed: int) -> SessionRow:
@@ -141,10 +142,21 @@ def unlearned(
     kind: Kind = "custom",
 ) -> tuple[sound.Programme, str]:
     """The programme and its reason for somebody of whom nothing is known; for the command line."""
-    plan = profiles.unlearned_plan(initial, target, minutes, background, headphones=headphones, volume=volume)
-    programme = rules.programme(plan, kind, seed)
+    planned = min(minutes, _PLANNED_MOST_MIN)
+    plan = profiles.unlearned_plan(initial, target, planned, background, headphones=headphones, volume=volume)
+    programme = _lengthened(rules.programme(plan, kind, seed), (minutes - planned) * 60.0)
     check(programme)
     return programme, plan.reason
+
+
+def _lengthened(programme: sound.Programme, more_s: float) -> sound.Programme:
+    """The same way, with the longest stretch held for longer: a night of sound takes no slower ramp."""
+    longest = max(programme.segments, key=lambda segment: segment.seconds)
+    segments = tuple(
+        msgspec.structs.replace(segment, seconds=segment.seconds + more_s) if segment is longest else segment
+        for segment in programme.segments
+    )
+    return msgspec.structs.replace(programme, segments=segments)
 
 
 def adjusted(programme: sound.Programme, *, carrier_hz: float | None = None, **fields: object) -> sound.Programme:

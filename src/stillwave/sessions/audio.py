@@ -286,14 +286,21 @@ def _drop(part: Path) -> None:
 
 
 def write_file(
-    programme: Audible, path: Path, progress: Callable[[int], None] | None = None, *, told: dict[str, str] | None = None
+    programme: Audible, path: Path, progress: Callable[[int], None] | None = None, *,
+    told: dict[str, str] | None = None, bits: int = 24,
 ) -> None:
-    """The sound is in the file, as FLAC, Opus or WAV by its ending. On an error no part of it stays behind."""
+    """The sound is in the file, as FLAC, Opus or WAV by its ending. On an error no part of it stays behind.
+
+    `bits` (16 or 24) is for FLAC and WAV; Opus has none. Raises BadInput for a WAV above 4 GiB.
+    """
     from stillwave.sound import encode, phone
 
     part = path.with_name(f".{path.name}.part")
-    tagged = partial(phone.write_opus if path.suffix.lower() == ".opus" else encode.write_flac, tags=told)
-    write = encode.write_wav if path.suffix.lower() == ".wav" else tagged
+    ending = path.suffix.lower()
+    if ending == ".wav" and encode.wav_size(programme, bits) + 2**21 > encode.WAV_MOST_BYTES:
+        raise BadInput("FILE", "would be larger than a WAV can be (4 GiB)", [".flac", ".opus"])
+    lossless = partial(encode.write_wav if ending == ".wav" else encode.write_flac, tags=told or {}, bits=bits)
+    write = partial(phone.write_opus, tags=told) if ending == ".opus" else lossless
     try:
         with part.open("wb") as file:
             write(programme, file, progress)

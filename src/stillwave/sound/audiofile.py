@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
@@ -20,7 +20,6 @@ from stillwave.sound.noise import Exact
 
 RATE_RANGE_HZ = (8_000, 192_000)
 CHANNELS_MOST = 8
-COMMENT_MOST_BYTES = 4_000_000
 UNKNOWN_FRAMES = 2**40  # how libsndfile says that a header names no length: anything from here on
 _WHOLE = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32")
 _COUNTED = ("WAV", "WAVEX", "RF64", "FLAC", "AIFF", "W64", "CAF")  # formats whose length in the header is exact
@@ -59,17 +58,6 @@ def opened(path: Path) -> Iterator[Opened]:
         counted = sound.format in _COUNTED and 0 < sound.frames < UNKNOWN_FRAMES
         frames = sound.frames if counted else None
         yield Opened(sound.format, sound.subtype, sound.samplerate, sound.channels, frames, _blocks(sound, frames))
-
-
-def comments(path: Path) -> dict[str, str]:
-    """Return the tags (upper case) of a FLAC, Ogg Opus or Ogg Vorbis file; none where there are none."""
-    with path.open("rb") as file:
-        start = file.read(4)
-        try:
-            raw = _flac_comments(file) if start == b"fLaC" else _ogg_comments(file) if start == b"OggS" else b""
-            return dict(_pairs(raw)) if raw else {}
-        except (struct.error, UnicodeDecodeError, IndexError):
-            return {}
 
 
 def _check_file(path: Path) -> None:
@@ -169,45 +157,3 @@ def _piped(running: "subprocess.Popen[bytes]", rate_hz: int, channels: int) -> I
         raise BadInput("FILE", f"is damaged after {done / rate_hz:.1f} s", "a whole file")
     if done == 0:
         raise BadInput("FILE", "has no sound in it", "a sound file")
-
-
-# --- tags ---------------------------------------------------------------------------------------------
-
-
-def _flac_comments(file: BinaryIO) -> bytes:
-    while True:
-        head = file.read(4)
-        kind, size = head[0], int.from_bytes(head[1:], "big")
-        if kind & 0x7F == 4:
-            return file.read(size)
-        if kind & 0x80:
-            return b""
-        file.seek(size, 1)
-
-
-def _ogg_comments(file: BinaryIO) -> bytes:
-    """Return the second packet of the first stream, less the name of its kind."""
-    file.seek(0)
-    packets: list[bytes] = []
-    packet = b""
-    while len(packets) < 2 and len(packet) < COMMENT_MOST_BYTES:
-        head = file.read(27)
-        lacing = file.read(head[26])
-        for size in lacing:
-            packet += file.read(size)
-            if size < 255:
-                packets.append(packet)
-                packet = b""
-    kind = 8 if packets[1].startswith(b"OpusTags") else 7
-    return packets[1][kind:]
-
-
-def _pairs(raw: bytes) -> Iterator[tuple[str, str]]:
-    at = 4 + struct.unpack_from("<I", raw)[0]
-    count = struct.unpack_from("<I", raw, at)[0]
-    at += 4
-    for _ in range(count):
-        size = struct.unpack_from("<I", raw, at)[0]
-        name, _, value = raw[at + 4 : at + 4 + size].decode().partition("=")
-        at += 4 + size
-        yield name.upper(), value

@@ -10,37 +10,50 @@ import numpy as np
 import soundfile  # it ships no types
 
 from stillwave.sound import render
+from stillwave.sound import tags as marks
 from stillwave.sound.programme import SAMPLE_RATE_HZ
 from stillwave.sound.sequence import Audible
 
 HEADER_BYTES = 68
+WAV_MOST_BYTES = 2**32 - 1
+BITS = (16, 24)
 Progress = Callable[[int], None]
 
 _PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
 
 
-def wav_size(programme: Audible) -> int:
-    """Return the length of the whole WAV in bytes; below 4 GiB for the longest programme."""
-    return HEADER_BYTES + programme.total_samples * render.FRAME_BYTES
+def wav_size(programme: Audible, bits: int = 24) -> int:
+    """Return the length of the whole WAV in bytes, without tags. A WAV above WAV_MOST_BYTES cannot be written."""
+    return HEADER_BYTES + programme.total_samples * _frame_bytes(bits)
 
 
-def wav_header(programme: Audible) -> bytes:
-    """Return the 68 bytes before the first sample: RIFF, WAVE_FORMAT_EXTENSIBLE, 44.1 kHz, 24 bit, stereo."""
-    data_bytes = programme.total_samples * render.FRAME_BYTES
+def wav_header(programme: Audible, bits: int = 24, after_bytes: int = 0) -> bytes:
+    """Return the 68 bytes before the first sample: RIFF, WAVE_FORMAT_EXTENSIBLE, 44.1 kHz, stereo.
+
+    `after_bytes` is the length of the chunks that follow the samples.
+
+    Raises:
+        ValueError: the whole would be larger than a WAV can say.
+    """
+    if wav_size(programme, bits) + after_bytes > WAV_MOST_BYTES:
+        longest_h = (WAV_MOST_BYTES - 2**21) / _frame_bytes(bits) / SAMPLE_RATE_HZ / 3600
+        msg = f"a WAV of {bits} bits holds {longest_h:.1f} h at most; FLAC and Opus have no such limit"
+        raise ValueError(msg)
+    data_bytes = programme.total_samples * _frame_bytes(bits)
     form = struct.pack(
         "<HHIIHHHHI16s",
         0xFFFE,
         2,
         SAMPLE_RATE_HZ,
-        SAMPLE_RATE_HZ * render.FRAME_BYTES,
-        render.FRAME_BYTES,
-        24,
+        SAMPLE_RATE_HZ * _frame_bytes(bits),
+        _frame_bytes(bits),
+        bits,
         22,
-        24,
+        bits,
         3,  # front left, front right
         _PCM_GUID,
     )
-    riff = struct.pack("<4sI4s4sI", b"RIFF", HEADER_BYTES - 8 + data_bytes, b"WAVE", b"fmt ", len(form))
+    riff = struct.pack("<4sI4s4sI", b"RIFF", HEADER_BYTES - 8 + data_bytes + after_bytes, b"WAVE", b"fmt ", len(form))
     return riff + form + struct.pack("<4sI", b"data", data_bytes)
 
 
@@ -56,14 +69,29 @@ def wav_range(programme: Audible, first_byte: int, end_byte: int) -> Iterator[by
     return _wav_pieces(programme, first_byte, end_byte)
 
 
-def write_wav(programme: Audible, file: BinaryIO | str | Path, progress: Progress | None = None) -> None:
-    """Write the whole WAV; `progress` hears the frames done after each piece."""
+def write_wav(
+    programme: Audible,
+    file: BinaryIO | str | Path,
+    progress: Progress | None = None,
+    *,
+    tags: dict[str, str] | None = None,
+    bits: int = 24,
+) -> None:
+    """Write the whole WAV; `progress` hears the frames done after each piece. Tags follow the samples.
+
+    Raises:
+        ValueError: the sound is too long for a WAV, or `bits` is neither 16 nor 24.
+        OSError: the file refused a write; what is there is not a whole WAV.
+    """
+    after = marks.wav_chunks(programme, tags) if tags is not None else b""
+    header = wav_header(programme, bits, len(after))
     with _opened(file) as out:
-        out.write(wav_header(programme))
+        out.write(header)
         for start, stop in render.edges(0, programme.total_samples):
-            out.write(render.pcm24(programme, start, stop))
+            out.write(render.pcm(programme, start, stop, bits))
             if progress is not None:
                 progress(stop)
+        out.write(after)
 
 
 def write_flac(
@@ -72,26 +100,28 @@ def write_flac(
     progress: Progress | None = None,
     *,
     tags: dict[str, str] | None = None,
+    bits: int = 24,
 ) -> None:
-    """Write a 24-bit FLAC that decodes to exactly `render.pcm24`; `file` must be able to seek.
+    """Write a FLAC that decodes to exactly `render.pcm`; `file` must be able to seek.
 
-    `tags` may hold title, comment and software.
+    `tags` may hold title, comment and software; the programme is tagged in any case.
 
     Raises:
+        ValueError: `bits` is neither 16 nor 24.
         OSError: the file refused a write; what is there is not a whole FLAC.
     """
+    _frame_bytes(bits)
     with _opened(file) as out:
         watched = _Watched(out)
         try:
             with soundfile.SoundFile(
-                watched, "w", SAMPLE_RATE_HZ, channels=2, format="FLAC", subtype="PCM_24"
+                watched, "w", SAMPLE_RATE_HZ, channels=2, format="FLAC", subtype=f"PCM_{bits}"
             ) as flac:
-                for name, value in (tags or {}).items():
-                    setattr(flac, name, value)
+                marks.put(flac, programme, tags)
                 for start, stop in render.edges(0, programme.total_samples):
                     # Left-justified 32-bit integers pass through libsndfile unchanged; floats take its slow
                     # path.
-                    flac.write(render.samples24(programme, start, stop) << np.int32(8))
+                    flac.write(render.samples(programme, start, stop, bits) << np.int32(32 - bits))
                     watched.raise_error()
                     if progress is not None:
                         progress(stop)
@@ -105,9 +135,13 @@ class _Watched:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._error: OSError | None = None
+        self._at_header = True
 
     def write(self, data: bytes) -> int:
-        self._try(lambda: self._file.write(data))
+        piece = marks.in_flac(bytes(data)) if self._at_header else data
+        # The header ends where audio begins: a frame's first 14 bits.
+        self._at_header = self._at_header and piece[:2] not in (b"\xff\xf8", b"\xff\xf9")
+        self._try(lambda: self._file.write(piece))
         return len(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -142,6 +176,13 @@ def _wav_pieces(programme: Audible, first_byte: int, end_byte: int) -> Iterator[
     for start, stop in render.edges(first // frame, -(-end // frame)):
         piece = render.pcm24(programme, start, stop)
         yield piece[max(first - start * frame, 0) : end - start * frame]
+
+
+def _frame_bytes(bits: int) -> int:
+    if bits not in BITS:
+        msg = f"bits must be one of: {', '.join(map(str, BITS))}"
+        raise ValueError(msg)
+    return bits // 4
 
 
 def _opened(file: BinaryIO | str | Path) -> AbstractContextManager[BinaryIO]:

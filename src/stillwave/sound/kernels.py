@@ -30,6 +30,7 @@ MIX_2 = U8(0x94D049BB133111EB)
 S30, S27, S31, S32, S16, S48 = U8(30), U8(27), U8(31), U8(32), U8(16), U8(48)
 LOW_32, LOW_16 = U8(0xFFFFFFFF), U8(0xFFFF)
 TWO_PI = 6.283185307179586
+ROOT_3 = 1.7320508075688772
 EAR = U4(0x55555555)  # what the right ear's key differs by
 WHITE_SCALE = F4(1.7320508075688772 / 2147483648.0)  # uniform noise of unit RMS
 
@@ -122,6 +123,21 @@ def white(key: np.uint64, start: np.int64, out: Sound) -> None:
         low ^= EAR
 
 
+@kernel("void(u8, i8, i8, f8, f8[::1])")
+def drift(key: np.uint64, start: np.int64, hop: int, period: float, out: Exact) -> None:
+    """Fill `out`, every `hop` samples from `start`, with a wander within -1..1: a random value each `period` samples."""
+    low, high = U4(key & LOW_32), U4(key >> S32)
+    for m in range(out.shape[0]):
+        at = np.float64(start + hop * m) / period
+        place = np.floor(at)
+        u = at - place
+        u = u * u * (3.0 - 2.0 * u)
+        index = np.int64(place)
+        before = np.float64(F4(np.int32(_hash(U4(index), low, high))) * WHITE_SCALE) / ROOT_3
+        after = np.float64(F4(np.int32(_hash(U4(index + 1), low, high))) * WHITE_SCALE) / ROOT_3
+        out[m] = before + (after - before) * u
+
+
 @kernel("void(f8[:, ::1], i8, f8, f4[:, ::1])")
 def sway(path: Exact, start: np.int64, least: float, out: Sound) -> None:
     """Turn `out` down to `least` and up again in place, once each beat of a path: a raised cosine, both ears alike."""
@@ -192,9 +208,13 @@ def pad(
     turns) are given every `hop` samples and joined by straight lines.
     """
     stop = start + out.shape[1]
+    turns = np.empty(out.shape[1])
     for row in path:
         first, last = max(np.int64(row[0]), start), min(np.int64(row[1]), stop)
-        carrier, origin, step = _carrier(row), start - row[0], row[2]
+        carrier, origin, step = _carrier(row), np.float64(first - row[0]), row[2]
+        here = turns[: max(np.int64(0), last - first)]
+        for i in range(here.shape[0]):
+            here[i] = _quartic(carrier, (np.float64(np.int32(i)) + origin) * step)
         for v in range(voices.shape[0]):
             ratio, w1, w2, w3 = voices[v]
             # Chebyshev: cos(2t) = 1 - 2 s^2 and sin(3t) = s (3 - 4 s^2) cost no second sine.
@@ -209,11 +229,10 @@ def pad(
                     for ear in range(2):
                         d1 = (drift[v, ear, m + 1] - drift[v, ear, m]) / hop
                         d0 = drift[v, ear, m] + d1 * (at - m * hop)
-                        side = out[ear, at:until]
-                        e0, e1, here = F4(g0), F4(g1), np.float64(at + origin)
+                        side, turned = out[ear, at:until], here[at - (first - start) : until - (first - start)]
+                        e0, e1 = F4(g0), F4(g1)
                         for i in range(side.shape[0]):
-                            n = np.float64(np.int32(i))
-                            s = _sine(ratio * _quartic(carrier, (n + here) * step) + (d0 + d1 * n))
+                            s = _sine(ratio * turned[i] + (d0 + d1 * np.float64(np.int32(i))))
                             side[i] += (e0 + e1 * F4(np.int32(i))) * (k0 + s * (k1 + s * (k2 + s * k3)))
                 at = until
 
@@ -228,6 +247,7 @@ def drops(key: np.uint64, start: np.int64, cell: int, shape: Exact, out: Sound) 
     chance, jitter, low_hz, high_hz, short_s, long_s, attack_s, rise, power, width = shape
     frames = out.shape[1]
     tail = np.int64(long_s * 44100.0 * 6.0) + 64
+    ring = np.empty(tail)
     for index in range((start - tail) // cell, (start + frames - 1) // cell + 1):
         bits = _mix(key, index)
         if np.float64(np.int64(bits & LOW_16)) >= chance * 65536.0:
@@ -251,17 +271,19 @@ def drops(key: np.uint64, start: np.int64, cell: int, shape: Exact, out: Sound) 
         pr, pi = sin(dw + TWO_PI / 4), sin(dw)
         env, closed = 1.0, 1.0
         length = np.int64(decay_s * 44100.0 * 6.0)
+        # First the drop by itself, then both ears: so the sums fill vector registers.
         for j in range(length):
-            value = zi * env * (1.0 - closed) * (1.0 - np.float64(j) / length)
+            ring[j] = zi * env * (1.0 - closed) * (1.0 - np.float64(j) / length)
             zr, zi = zr * qr - zi * qi, zr * qi + zi * qr
             qr, qi = qr * pr - qi * pi, qr * pi + qi * pr
             env, closed = env * fall, closed * swell
-            n = onset + j - start + max(lag, np.int64(0))
-            if 0 <= n < frames:
-                out[0, n] += left * value
-            n = onset + j - start - min(lag, np.int64(0))
-            if 0 <= n < frames:
-                out[1, n] += right * value
+        for ear in range(2):
+            at = onset - start + (max(lag, np.int64(0)) if ear == 0 else -min(lag, np.int64(0)))
+            first, last = max(at, np.int64(0)), min(at + length, np.int64(frames))
+            if first < last:
+                gain, side, heard = left if ear == 0 else right, out[ear, first:last], ring[first - at : last - at]
+                for j in range(heard.shape[0]):
+                    side[j] += gain * heard[j]
 
 
 @numba.extending.register_jitable

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.sound import envelope, kernels, tones
+from stillwave.sound import cues, envelope, kernels, tones
 from stillwave.sound.noise import Exact
 from stillwave.sound.programme import BEAT_RANGE_HZ, SAMPLE_RATE_HZ, WITH_BEAT, Programme
 
@@ -43,8 +43,10 @@ def expected(
     planned = beat if programme.method in WITH_BEAT else None
     if programme.method in ("binaural", "none"):
         sides = (1, -1) if programme.swap else (-1, 1)
+        # The voice is alike in both ears: their difference has both tones, and none of it.
+        ears = (sound[0] - sound[1],) * 2 if _spoken(programme, start, frames) else sound
         left, right = (
-            _line(sound[ear], path, start, sides[ear] * multiple, min(1.0, 0.4 * abs(beat))) for ear in range(2)
+            _line(ears[ear], path, start, sides[ear] * multiple, min(1.0, 0.4 * abs(beat))) for ear in range(2)
         )
         if left is None or right is None:
             return left, right, None, planned
@@ -91,6 +93,14 @@ def _in_both_ears(both: Exact, peaks: list[float]) -> tuple[str, float | None, f
         return "monaural", (low + high) / 2, (low + high) / 2, high - low
     centre = _refined(both, first)
     return "none", centre, centre, None
+
+
+def _spoken(programme: Programme, start: int, frames: int) -> bool:
+    """Say whether the voice speaks within a stretch of the programme."""
+    return any(
+        cues.start(cue) < start + frames and cues.start(cue) + cues.samples(cue.voice, cue.name) > start
+        for cue in programme.cues
+    )
 
 
 def _swaying(sound: Exact, programme: Programme, start: int) -> tuple[float | None, float]:

@@ -21,6 +21,7 @@ from stillwave.sound.programme import ENGINE_VERSION, SAMPLE_RATE_HZ, Programme
 WINDOW_S = 10
 WINDOWS_MOST = 60
 FULL_SCALE = 2.0**23
+GATE_SAMPLES = 4_410  # loudness is gathered every 100 ms; a gating block is four of them (BS.1770-5)
 TAPS = 24
 SPECTRUM_SAMPLES = 16_384
 # Below this a bed's spectrum is the dither's (-184 dBFS/Hz), not its own.
@@ -145,7 +146,10 @@ class Meter:
         self._pending: list[NDArray[np.int32]] = []
         self._pending_samples = 0
         self._at = 0
-        self._levels = Levels()
+        self._k_state = np.zeros((2, 2, 2))
+        self._gate_powers: list[Exact] = []
+        self._history = np.zeros((2, TAPS - 1))
+        self._true_peak = self._peak = 0.0
 
     def add(self, samples: NDArray[np.int32]) -> None:
         """Take the next frames, (n, 2) int32 within +-2^23; blocks may be of any length."""
@@ -182,18 +186,26 @@ class Meter:
             seconds=self._total / SAMPLE_RATE_HZ,
             windows=tuple(window for _, window in self._found),
             beat_error_most_hz=max(errors, default=None),
-            loudness_lufs=self._levels.loudness_lufs,
-            true_peak_dbtp=self._levels.true_peak_dbtp,
-            sample_peak_dbfs=self._levels.sample_peak_dbfs,
+            loudness_lufs=_gated(np.concatenate(self._gate_powers) if self._gate_powers else np.zeros(0)),
+            true_peak_dbtp=decibels(self._true_peak),
+            sample_peak_dbfs=decibels(self._peak),
             noise_slope_db_per_octave=slope(self._spectrum),
             content_sha256=self._hash.hexdigest(),
         )
 
     def _second(self, samples: NDArray[np.int32]) -> None:
-        sound = np.ascontiguousarray(samples.T) / FULL_SCALE
-        self._levels.add(sound)
-        self._collect(sound)
-        self._at += sound.shape[1]
+        joined = np.empty((2, TAPS - 1 + len(samples)))
+        joined[:, : TAPS - 1] = self._history
+        powers = np.empty(len(samples) // GATE_SAMPLES)
+        peak = weighing.listen(
+            np.ascontiguousarray(samples), FULL_SCALE, K_WEIGHTING, self._k_state, GATE_SAMPLES, joined, TAPS - 1, powers
+        )
+        self._peak = max(self._peak, peak)
+        self._true_peak = weighing.true_peak(joined, INTERPOLATION, self._true_peak)
+        self._history = joined[:, 1 - TAPS :].copy()
+        self._gate_powers.append(powers)
+        self._collect(joined[:, TAPS - 1 :])
+        self._at += len(samples)
 
     def _collect(self, sound: Exact) -> None:
         """Copy a second into the window it belongs to; windows start at whole seconds and never overlap."""
@@ -286,7 +298,7 @@ def slope(spectrum: Exact, rate_hz: int = SAMPLE_RATE_HZ) -> float | None:
 
 
 def _gated(powers: Exact) -> float | None:
-    """Return the integrated loudness of BS.1770-5 from the powers of 100 ms steps; a gating block is four of them."""
+    """Return the integrated loudness of BS.1770-5 from the powers of 100 ms steps."""
     if len(powers) < 4:
         return None
     blocks = np.convolve(powers, np.full(4, 0.25), "valid")

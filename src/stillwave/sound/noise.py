@@ -105,15 +105,8 @@ def drift(source: np.uint64, start: int, frames: int, period_s: float) -> Exact:
     One random value each `period_s`, joined by smoothstep; the hash of the value's number, so it never
     repeats.
     """
-    at = (start + CONTROL_SAMPLES * np.arange(frames // CONTROL_SAMPLES + 1)) / (period_s * SAMPLE_RATE_HZ)
-    first = math.floor(at[0])
-    values = np.empty((2, math.floor(at[-1]) - first + 2), np.float32)
-    kernels.white(source, first, values)
-    place = np.floor(at).astype(np.int64) - first
-    u = at - np.floor(at)
-    u = u * u * (3.0 - 2.0 * u)
-    knots = values[0].astype(np.float64) / math.sqrt(3.0)
-    wander: Exact = knots[place] + (knots[place + 1] - knots[place]) * u
+    wander: Exact = np.empty(frames // CONTROL_SAMPLES + 1)
+    kernels.drift(source, start, CONTROL_SAMPLES, period_s * SAMPLE_RATE_HZ, wander)
     return wander
 
 

@@ -13,6 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from stillwave.sound import lanes, render
+from stillwave.sound import tags as marks
 from stillwave.sound.programme import SAMPLE_RATE_HZ
 from stillwave.sound.sequence import Audible
 
@@ -54,22 +55,22 @@ def write_opus(
 def _pieces(
     programme: Audible, kbps: int, tags: dict[str, str], progress: Callable[[int], None] | None = None
 ) -> Iterator[bytes]:
-    done = 0
+    done, headed = 0, True
     pipe = _Pipe()
     # libsndfile maps 0..1 to 256..6 kb/s a channel.
     level = 1.0 - (kbps / 2 - 6) / 250
     with soundfile.SoundFile(
         pipe, "w", OPUS_RATE_HZ, channels=2, format="OGG", subtype="OPUS", compression_level=level
     ) as coder:
-        for name, value in tags.items():
-            setattr(coder, name, value)
+        marks.put(coder, programme, tags, marks.OGG_MOST_BYTES)
         for block in resampled(programme):
             coder.write(block)
             done += len(block)
             if progress is not None:
                 progress(done * SAMPLE_RATE_HZ // OPUS_RATE_HZ)
             if piece := pipe.taken():
-                yield piece
+                yield marks.in_ogg(piece) if headed else piece
+                headed = False
     yield pipe.taken()
 
 

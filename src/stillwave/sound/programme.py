@@ -35,7 +35,7 @@ WITH_TONES = ("binaural", "monaural", "isochronic", "steady")
 WITH_BEAT = ("binaural", "monaural", "isochronic", "am")
 BEDS: tuple[str, ...] = get_args(Bed)
 
-LONGEST_S = 4 * 3600.0
+LONGEST_S = 12 * 3600.0
 MOST_SEGMENTS = 1000
 MOST_CUES = 200
 CARRIER_RANGE_HZ = (100.0, 1000.0)

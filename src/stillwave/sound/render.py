@@ -62,11 +62,21 @@ def pcm24(programme: Audible, start: int, stop: int) -> bytes:
     Raises:
         ValueError: the slice is not within 0 and the programme's total_samples.
     """
+    return pcm(programme, start, stop, 24)
+
+
+def pcm(programme: Audible, start: int, stop: int, bits: int) -> bytes:
+    """Return frames [start, stop) as packed little-endian PCM of 16 or 24 bits, left first.
+
+    Raises:
+        ValueError: the slice is not within 0 and the programme's total_samples.
+    """
     _check_slice(programme, start, stop)
     pieces = []
     for first, end in edges(start, stop):
-        whole = _whole_samples(programme, at := first - first % BLOCK_SAMPLES, 24)
-        pieces.append(packed24(whole[first - at : end - at]))
+        whole = _whole_samples(programme, at := first - first % BLOCK_SAMPLES, bits)
+        part = whole[first - at : end - at]
+        pieces.append(packed24(part) if bits == 24 else part.astype("<i2").tobytes())
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

@@ -49,10 +49,10 @@ def test_a_bad_field_is_named(programme, field, value, allowed):
 @pytest.mark.parametrize(
     ("field", "value", "allowed"),
     [
-        ("seconds", 0, "0.01 to 14400"),
-        ("seconds", -1, "0.01 to 14400"),
-        ("seconds", NAN, "0.01 to 14400"),
-        ("seconds", 86_400, "0.01 to 14400"),
+        ("seconds", 0, "0.01 to 43200"),
+        ("seconds", -1, "0.01 to 43200"),
+        ("seconds", NAN, "0.01 to 43200"),
+        ("seconds", 86_400, "0.01 to 43200"),
         ("seconds", None, "a number"),
         ("carrier_from_hz", 99.9, "100 to 1000"),
         ("carrier_to_hz", 1000.1, "100 to 1000"),
@@ -79,10 +79,12 @@ def test_isochronic_and_monaural_beats_may_reach_50_hz(programme):
         check(programme(segments=(Segment(10.0, 200, 200, 40, 50.5),), method="isochronic"))
 
 
-def test_the_whole_is_at_most_four_hours_and_at_least_a_second(programme):
-    two_hours = Segment(7200.5, 200, 200, 8, 8)
-    with pytest.raises(ValueError, match="all segments together must be a number from 1 to 14400"):
-        check(programme(segments=(two_hours, two_hours)))
+def test_the_whole_is_at_most_twelve_hours_and_at_least_a_second(programme):
+    six_hours, half_a_day = Segment(6 * 3600.0, 200, 200, 8, 8), Segment(12 * 3600.0, 200, 200, 8, 8)
+    check(programme(segments=(six_hours, six_hours)))
+    for too_long in ((six_hours, six_hours, Segment(0.01, 200, 200, 8, 8)), (half_a_day, half_a_day)):
+        with pytest.raises(ValueError, match="all segments together must be a number from 1 to 43200"):
+            check(programme(segments=too_long))
     with pytest.raises(ValueError, match="all segments together"):
         check(programme(segments=(Segment(0.5, 200, 200, 8, 8),)))
     with pytest.raises(ValueError, match="1 to 1000 segments"):

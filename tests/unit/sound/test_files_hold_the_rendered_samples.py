@@ -3,11 +3,15 @@
 import errno
 import io
 import json
+import random
 import subprocess
 
+import numpy as np
 import pytest
+import soundfile
 
-from stillwave.sound import encode, render
+from stillwave.sound import encode, phone, render, tags
+from stillwave.sound.programme import Segment
 
 
 def heard(*command: str) -> bytes:
@@ -70,15 +74,106 @@ class FullDisk(io.BytesIO):
         return super().write(data)
 
 
+@pytest.mark.parametrize("bits", encode.BITS)
 @pytest.mark.parametrize("write", [encode.write_flac, encode.write_wav])
-def test_a_full_disk_is_an_os_error(programme, write):
+def test_a_full_disk_is_an_os_error(programme, write, bits):
     with pytest.raises(OSError, match="No space left"):
-        write(programme(5.0), FullDisk())
+        write(programme(5.0), FullDisk(), bits=bits)
+
+
+def test_16_bits_are_read_by_others_and_are_the_rendered_samples(programme, tmp_path):
+    plan = programme(4.0, bed="rain")
+    encode.write_wav(plan, tmp_path / "a.wav", bits=16, tags={"title": "Calm"})
+    encode.write_flac(plan, tmp_path / "a.flac", bits=16)
+    expected = render.samples(plan, 0, plan.total_samples, 16)
+    assert render.pcm(plan, 100, 70_000, 16) == expected[100:70_000].astype("<i2").tobytes()
+    for name, codec in (("a.wav", "pcm_s16le"), ("a.flac", "flac")):
+        file = str(tmp_path / name)
+        stream = json.loads(heard("ffprobe", "-v", "error", "-show_streams", "-of", "json", file))["streams"][0]
+        assert stream["codec_name"] == codec
+        assert heard("soxi", "-b", file).strip() == b"16"
+        assert heard("soxi", "-s", file).strip() == b"176400"
+        assert heard("ffmpeg", "-v", "error", "-i", file, "-f", "s16le", "-") == expected.astype("<i2").tobytes()
+
+
+def test_16_bits_have_triangular_dither_of_their_own_step(programme):
+    plan = programme(8.0, bed="none")
+    error = render.samples(plan, 88_200, 132_300, 16) - render.block(plan, 88_200, 132_300) * 2**15
+    assert np.abs(error).max() < 1.5
+    assert error.mean() == pytest.approx(0, abs=0.02)
+    assert error.var() == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize("bits", [0, 8, 20, 32])
+def test_other_widths_are_refused_before_anything_is_written(programme, tmp_path, bits):
+    for write in (encode.write_wav, encode.write_flac):
+        with pytest.raises(ValueError, match="bits must be one of: 16, 24"):
+            write(programme(2.0), tmp_path / "out", bits=bits)
+    assert list(tmp_path.iterdir()) == []
+
+
+TAGS = {"title": "Calm", "comment": "From here to there", "software": "Stillwave engine 1"}
+
+
+def made(plan, ending: str) -> bytes:
+    file = io.BytesIO()
+    {"wav": encode.write_wav, "flac": encode.write_flac, "opus": phone.write_opus}[ending](plan, file, tags=TAGS)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "opus"])
+def test_a_file_says_what_it_is_and_holds_its_programme(programme, tmp_path, ending):
+    plan = programme(3.0, beat_db=-5.5, swap=True)
+    file = tmp_path / f"tagged.{ending}"
+    file.write_bytes(made(plan, ending))
+    shown = heard("ffprobe", "-v", "error", "-show_entries", "format_tags:stream_tags", "-of", "json", str(file)).decode()
+    assert '"Calm"' in shown
+    assert '"From here to there"' in shown
+    assert "Stillwave engine 1" in shown
+    if ending != "wav":  # there it is a chunk of its own
+        assert '"PROGRAMME"' in shown
+        assert "copyright" not in shown.lower()
+    with file.open("rb") as opened:
+        assert tags.programme_in(opened) == plan
+    samples = heard("ffmpeg", "-v", "error", "-i", str(file), "-f", "s24le", "-")
+    if ending != "opus":
+        assert samples == render.pcm24(plan, 0, plan.total_samples)
+
+
+def test_a_programme_of_many_segments_is_tagged_as_far_as_the_format_allows(programme):
+    plan = programme(segments=(Segment(0.01, 200, 200, 8.125, 8.125),) * 1000)
+    found = {ending: tags.programme_in(io.BytesIO(made(plan, ending))) for ending in ("wav", "flac", "opus")}
+    assert found == {"wav": plan, "flac": plan, "opus": None}
+    heard_back, rate_hz = soundfile.read(io.BytesIO(made(plan, "opus")))
+    assert (len(heard_back), rate_hz) == (480_000, 48_000)
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "opus"])
+def test_a_file_that_is_cut_or_altered_holds_no_programme_and_does_no_harm(programme, ending):
+    plan = programme(1.0)
+    whole = made(plan, ending)
+    for size in (0, 3, 4, 11, 30, 60, 100, 200):
+        assert tags.programme_in(io.BytesIO(whole[:size])) is None
+    lying = whole.replace(b'"pink_noise"', b'"loud_noise"')
+    assert lying != whole
+    assert tags.programme_in(io.BytesIO(lying)) is None
+    draw = random.Random(ending)
+    for _ in range(50):
+        broken = bytearray(whole[:3000])
+        for _ in range(20):
+            broken[draw.randrange(4, 600)] = draw.randrange(256)
+        found = tags.programme_in(io.BytesIO(bytes(broken)))
+        assert found is None or found.total_samples > 0
 
 
 def test_the_longest_wav_fits_in_its_header(programme):
     plan = programme(4 * 3600.0)
     assert encode.wav_size(plan) == 68 + 4 * 3600 * 44_100 * 6 < 2**32
     assert len(encode.wav_header(plan)) == 68
+    night = programme(8 * 3600.0)
+    with pytest.raises(ValueError, match=r"a WAV of 24 bits holds 4\.5 h at most; FLAC"):
+        encode.wav_header(night)
+    with pytest.raises(ValueError, match=r"a WAV of 16 bits holds 6\.8 h"):
+        encode.write_wav(night, io.BytesIO(), bits=16)
     last = b"".join(encode.wav_range(plan, encode.wav_size(plan) - 13, encode.wav_size(plan)))
     assert last == render.pcm24(plan, plan.total_samples - 3, plan.total_samples)[-13:]

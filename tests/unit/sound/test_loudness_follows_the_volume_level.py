@@ -9,7 +9,7 @@ import pytest
 
 from stillwave.sound import encode, measure, render
 from stillwave.sound.levels import gains
-from stillwave.sound.programme import BEDS, LOUDNESS_CURVE_LUFS, target_lufs
+from stillwave.sound.programme import BEDS, LOUDNESS_CURVE_LUFS, Cue, target_lufs
 
 HEARD = [bed for bed in BEDS if bed != "none"]
 
@@ -58,15 +58,22 @@ def test_the_beat_alone_comes_out_as_loud_as_it_should(programme, method):
     assert found.loudness_lufs == pytest.approx(target_lufs(60), abs=0.5)
 
 
-def test_ffmpeg_agrees_on_loudness_and_true_peak(programme, tmp_path):
-    for bed in ("pink_noise", "ocean"):
-        plan = programme(30.0, bed=bed, volume_level=100)
-        encode.write_flac(plan, tmp_path / "loud.flac")
-        found = measure.measure(plan, windows_most=1)
-        loudness, peak = ebur128(tmp_path / "loud.flac")
-        assert found.loudness_lufs == pytest.approx(loudness, abs=0.1)
-        assert found.true_peak_dbtp == pytest.approx(peak, abs=0.1)
-        assert peak <= -1.0
+@pytest.mark.parametrize(
+    ("method", "bed", "volume_level"),
+    [
+        ("binaural", "pink_noise", 100), ("binaural", "ocean", 100), ("am", "rain", 70), ("isochronic", "none", 70),
+        ("monaural", "stream", 45), ("steady", "ambient", 60), ("none", "wind", 100), ("am", "brown_noise", 100),
+    ],
+)  # fmt: skip
+def test_ffmpeg_agrees_on_loudness_and_true_peak(programme, tmp_path, method, bed, volume_level):
+    said = (Cue(12.0, "settle", "female"),) if bed == "rain" else ()
+    plan = programme(30.0, method=method, bed=bed, volume_level=volume_level, cues=said)
+    encode.write_flac(plan, tmp_path / "loud.flac")
+    found = measure.measure(plan, windows_most=1)
+    loudness, peak = ebur128(tmp_path / "loud.flac")
+    assert found.loudness_lufs == pytest.approx(loudness, abs=0.1)
+    assert found.true_peak_dbtp == pytest.approx(peak, abs=0.1)
+    assert peak <= -1.0
 
 
 @pytest.mark.parametrize("bed", BEDS)
