@@ -1,4 +1,4 @@
-"""`stillwave`: serve, render, demo, db, user, doctor, version.
+"""`stillwave`: serve, demo, db, user, doctor, version; sound is in `cli_sound`: render, presets, analyse.
 
 Exit status: 0 done, 1 failed or refused, 2 wrong use, 69 the database is out of reach or busy,
 73 the disk is full or cannot be written, 78 a setting or key must be put right first.
@@ -7,7 +7,6 @@ Exit status: 0 done, 1 failed or refused, 2 wrong use, 69 the database is out of
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stillwave import __version__, errors, log
+from stillwave import __version__, cli_sound, errors, log
+from stillwave.cli_sound import plain, progress, say
 from stillwave.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ app = typer.Typer(
 )  # fmt: skip
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 user_app = typer.Typer(help="Accounts.", no_args_is_help=True)
+cli_sound.add_to(app)
 app.add_typer(db_app, name="db")
 log_app = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
@@ -41,11 +42,11 @@ def main() -> None:
     try:
         app()
     except errors.StillwaveError as error:
-        _say(f"[bold red]{error.title}.[/] {_plain(error.detail)}", err=True)
+        say(f"[bold red]{error.title}.[/] {plain(error.detail)}", err=True)
         for name in ("errors", "possible"):
             lines = error.extra.get(name)
             for line in lines if isinstance(lines, list) else []:
-                _say(f"  {_plain(_line(line))}", err=True)
+                say(f"  {plain(_line(line))}", err=True)
         sys.exit(next((code for kind, code in _EXIT.items() if isinstance(error, kind)), 1))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -56,19 +57,6 @@ def _line(entry: object) -> str:
         allowed = entry.get("allowed")
         return f"{entry.get('field')}: {entry.get('problem')}" + (f" (allowed: {allowed})" if allowed else "")
     return str(entry)
-
-
-def _plain(text: object) -> str:
-    """Square brackets stay as they are: in names of files and people they are no markup."""
-    from rich.markup import escape
-
-    return escape(str(text))
-
-
-def _say(text: str, *, err: bool = False) -> None:
-    from rich.console import Console
-
-    Console(stderr=err, highlight=False, soft_wrap=True).print(text)
 
 
 @contextmanager
@@ -90,7 +78,7 @@ def _open(*, migrate: bool = True) -> Iterator[tuple[Settings, SqliteDatabase | 
                         f"The schema in PostgreSQL is {state}. Run: stillwave db "
                         f"{'init' if state == 'empty' else 'migrate'}"
                     )
-                with _progress("Preparing the database"):
+                with progress("Preparing the database"):
                     migrations.upgrade(opened)
         yield settings, opened
     finally:
@@ -143,11 +131,11 @@ def _serve(*, after: str | None = None) -> None:
                 "Is another server running there? Choose another with --port."
             ) from error
         kit = Kit(settings=settings, database=database, limits=RateLimits(), mail=Mailer(settings))
-        _say(f"Stillwave is at [bold]{_plain(settings.base_url)}[/]  (Ctrl+C ends it)")
-        data, key = _plain(settings.data_dir), _plain(settings.root_key_file)
-        _say(f"[dim]Data: {data}  ·  Root key: {key} (keep a copy elsewhere)[/]")
+        say(f"Stillwave is at [bold]{plain(settings.base_url)}[/]  (Ctrl+C ends it)")
+        data, key = plain(settings.data_dir), plain(settings.root_key_file)
+        say(f"[dim]Data: {data}  ·  Root key: {key} (keep a copy elsewhere)[/]")
         if after:
-            _say(after)
+            say(after)
         config = uvicorn.Config(
             create_app(kit), log_config=None, access_log=False, server_header=False, date_header=True,
             timeout_graceful_shutdown=5, timeout_keep_alive=15,
@@ -163,52 +151,13 @@ def demo(
     from stillwave import demo as history
     from stillwave.web.kit import system_clock
 
-    with _open() as (_settings, database), _progress("Living three months") as step:
+    with _open() as (_settings, database), progress("Living three months") as step:
         email, password = history.fill(database, system_clock(), step)
     told = f"Demo account: [bold]{email}[/]  password: [bold]{password}[/]"
     if serve_after:
         _serve(after=told)
     else:
-        _say(told)
-
-
-@app.command()
-def render(
-    file: Annotated[Path, typer.Argument(help="Where to write: .flac, .opus or .wav")],
-    initial: Annotated[str, typer.Option("--from", help="The state you are in.")] = "unsure",
-    target: Annotated[str, typer.Option("--to", help="The state you would like.")] = "calm_focus",
-    minutes: Annotated[int, typer.Option(min=1, max=720, help="1-720, so 12 hours at most.")] = 20,
-    background: Annotated[str, typer.Option(help="nature, rain, ocean, ambient, white_noise, ... or none")] = "nature",
-    headphones: Annotated[bool, typer.Option("--headphones/--speaker")] = True,  # noqa: FBT002
-    volume: Annotated[int, typer.Option(min=0, max=70, help="0-70")] = 45,
-    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same sound.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,  # noqa: FBT002
-    beat_db: Annotated[float | None, typer.Option(min=-40, max=12, help="Loudness of the beat beside the bed.")] = None,
-    bed_db: Annotated[float | None, typer.Option(min=-40, max=12, help="Loudness of the bed beside the beat.")] = None,
-    swap: Annotated[bool, typer.Option("--swap", help="Exchange left and right.")] = False,  # noqa: FBT002
-    method: Annotated[str | None, typer.Option(help="binaural, monaural, isochronic, am, steady or none")] = None,
-    bits: Annotated[int, typer.Option(help="16 or 24, for FLAC and WAV.")] = 24,
-    carrier: Annotated[float | None, typer.Option(min=100, max=1000, help="Carrier in Hz, throughout.")] = None,
-) -> None:
-    """Render a session to a file, without an account."""
-    from stillwave.sessions import actions, audio
-
-    if file.suffix.lower() not in (".flac", ".opus", ".wav"):
-        raise errors.BadInput("FILE", "must end in .flac, .opus or .wav", [".flac", ".opus", ".wav"])
-    if bits not in (16, 24):
-        raise errors.BadInput("--bits", "must be 16 or 24", [16, 24])
-    if file.exists() and not force:
-        raise errors.Conflict(f"{file} exists already. Choose another name, or add --force.")
-    programme, reason = actions.unlearned(
-        initial, target, minutes, background, headphones=headphones, volume=volume,
-        seed=secrets.randbelow(2**53) if seed is None else seed,
-    )  # fmt: skip
-    programme = actions.adjusted(
-        programme, beat_db=beat_db, bed_db=bed_db, swap=swap or None, method=method, carrier_hz=carrier
-    )
-    with _progress("Rendering", total=programme.total_samples) as step:
-        audio.write_file(programme, file, step, told=audio.tags("Session", reason), bits=bits)
-    _say(f"[bold]{_plain(file)}[/]  {file.stat().st_size / 1e6:.1f} MB\n[dim]{_plain(reason)}[/]")
+        say(told)
 
 
 @app.command()
@@ -253,9 +202,9 @@ def retention(
     with _open() as (_settings, database):
         if dry_run:
             with database.read() as tx:
-                _say(f"{actions.expired(tx, system_clock())} sessions would go.")
+                say(f"{actions.expired(tx, system_clock())} sessions would go.")
         else:
-            _say(f"{actions.clean_up(database, system_clock())} sessions are gone.")
+            say(f"{actions.clean_up(database, system_clock())} sessions are gone.")
 
 
 @app.command()
@@ -290,7 +239,7 @@ def _upgrade() -> None:
         before = migrate.check(database)
         migrate.upgrade(database)
         database.prepare_months(system_clock())
-        _say(f"The schema is at [bold]{migrate.newest()}[/] (it was {before}).")
+        say(f"The schema is at [bold]{migrate.newest()}[/] (it was {before}).")
 
 
 # --- accounts -----------------------------------------------------------------------------------
@@ -321,7 +270,7 @@ def user_create(
                 )  # fmt: skip
         except errors.ConstraintBroken as error:
             raise errors.Conflict("This e-mail or phone number has an account already.") from error
-    _say("The account is ready.")
+    say("The account is ready.")
 
 
 @user_app.command("list")
@@ -337,7 +286,7 @@ def user_list(most: Annotated[int, typer.Option(min=1)] = 1000) -> None:
         for user, email in actions.everyone(tx, most):
             last = f"{user.last_login:%Y-%m-%d}" if user.last_login else "never"
             table.add_row(
-                _plain(email), user.account_status, user.subscription_tier, user.role, f"{user.created_at:%Y-%m-%d}", last
+                plain(email), user.account_status, user.subscription_tier, user.role, f"{user.created_at:%Y-%m-%d}", last
             )
     console = Console()
     if not console.is_terminal:
@@ -361,7 +310,7 @@ def user_disable(email: str) -> None:
     from stillwave.accounts import actions
 
     _change(email, lambda tx, user_id, now: actions.set_status(tx, user_id, "disabled", now))
-    _say("The account is switched off.")
+    say("The account is switched off.")
 
 
 @user_app.command("enable")
@@ -370,7 +319,7 @@ def user_enable(email: str) -> None:
     from stillwave.accounts import actions
 
     _change(email, lambda tx, user_id, now: actions.set_status(tx, user_id, "active", now))
-    _say("The account is switched on.")
+    say("The account is switched on.")
 
 
 @user_app.command("tier")
@@ -381,7 +330,7 @@ def user_tier(email: str, tier: str) -> None:
     if tier not in ("free", "premium"):
         raise errors.BadInput("TIER", "is not a tier", ["free", "premium"])
     _change(email, lambda tx, user_id, now: actions.set_tier(tx, user_id, tier, now))  # type: ignore[arg-type]
-    _say(f"The tier is {tier}.")
+    say(f"The tier is {tier}.")
 
 
 @user_app.command("recover")
@@ -395,7 +344,7 @@ def user_recover(email: str) -> None:
             started = actions.start_recovery(tx, email, system_clock())
         if started is None:
             raise errors.NotFound("There is no active account with this e-mail.")
-    _say(f"Open {settings.base_url}/reset#code={started[1]} within the hour, or enter the code [bold]{started[1]}[/].")
+    say(f"Open {settings.base_url}/reset#code={started[1]} within the hour, or enter the code [bold]{started[1]}[/].")
 
 
 @user_app.command("second-step-off")
@@ -404,7 +353,7 @@ def user_second_step_off(email: str) -> None:
     from stillwave.factors import actions
 
     _change(email, actions.take_off)
-    _say("The second step is off and every login has ended.")
+    say("The second step is off and every login has ended.")
 
 
 # --- the audit log ------------------------------------------------------------------------------
@@ -428,11 +377,11 @@ def log_verify(
     with _open() as (_settings, database), database.read() as tx:
         count, wrong = len(audit.heads(tx)), audit.verify(tx, seen)
     for user_id, told in wrong.items():
-        _say(f"[red]{user_id}[/]: {told}", err=True)
+        say(f"[red]{user_id}[/]: {told}", err=True)
     if wrong:
-        _say(f"[bold red]{len(wrong)} of {count} chains are broken.[/]", err=True)
+        say(f"[bold red]{len(wrong)} of {count} chains are broken.[/]", err=True)
         raise typer.Exit(1)
-    _say(f"{count} chains are whole{' and hold what the checkpoint saw' if seen else ''}.")
+    say(f"{count} chains are whole{' and hold what the checkpoint saw' if seen else ''}.")
 
 
 @log_app.command("checkpoint")
@@ -451,22 +400,4 @@ def log_checkpoint(file: Annotated[Path, typer.Argument(help="Where to write it:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=1))
     except OSError as error:
         raise errors.BadInput("FILE", "cannot be written", "a place that you may write to") from error
-    _say(f"{len(made.heads)} chains are noted in {_plain(file)}.")
-
-
-# --- progress -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def _progress(label: str, *, total: int | None = None) -> Iterator[Any]:
-    """A bar on standard error; the caller calls it with what is done, and the total if it learns it late."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total)
-
-        def step(done: int, of: int | None = None) -> None:
-            bar.update(task, completed=done, total=of or total)
-
-        yield step
+    say(f"{len(made.heads)} chains are noted in {plain(file)}.")

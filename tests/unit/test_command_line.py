@@ -139,6 +139,60 @@ def test_a_wrong_render_is_refused_with_what_to_change(run: Run, tmp_path: Path,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_presets_are_listed_and_rendered(run: Run, tmp_path: Path) -> None:
+    listed = json.loads(run("presets", "--json").stdout)
+    assert all(one["name"] in run("presets").stdout for one in listed)
+    made = run("render", "--preset", listed[0]["name"], "--minutes", "1", "out.flac")
+    assert made.returncode == 0
+    assert (tmp_path / "out.flac").stat().st_size > 1_000_000
+    unknown = run("render", "--preset", "nonsense", "other.flac")
+    assert (unknown.returncode, listed[0]["name"] in unknown.stderr) == (1, True)
+
+
+SEQUENCE = "-SE\na: mix/90 pink/40 200+10/20\n0:00 == a ->\n0:00:30 == a\n"
+
+
+def test_a_sequence_is_rendered_and_analysed_against_itself(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.sbg").write_text(SEQUENCE)
+    made = run("render", "--sbg", "a.sbg", "out.flac")
+    assert (made.returncode, "line 2, column 4: not supported and left out: mix" in made.stderr) == (0, True)
+    found = run("analyse", "out.flac", "--against", "a.sbg", "--json", "--picture", "out.svg")
+    assert found.returncode == 0
+    read = json.loads(found.stdout)
+    assert read["beat_error_most_hz"] < 0.01
+    assert (read["promised_by"], read["method"], read["seconds"]) == ("a.sbg", "binaural", 30.0)
+    assert (tmp_path / "out.svg").read_text().startswith("<svg")
+    table = run("analyse", "out.flac").stdout
+    assert "Binaural beat: 10.00 Hz" in table
+    assert max(len(line) for line in table.splitlines()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("render", "--sbg", "bad.sbg", "out.flac"), "bad.sbg, line 2, column 6"),
+        (("render", "--sbg", "a.sbg", "--strict", "out.flac"), "mix"),
+        (("render", "--sbg", "none.sbg", "out.flac"), "does not exist"),
+        (("render", "--sbg", "a.sbg", "--to", "sleep", "out.flac"), "--to"),
+        (("render", "--strict", "out.flac"), "--sbg"),
+        (("analyse", "a.sbg"), "not a sound file"),
+        (("analyse", "."), "is a folder"),
+        (("analyse", "none.wav"), "does not exist"),
+        (("analyse", "a.sbg", "--picture", "a.png"), ".svg"),
+        (("analyse", "a.sbg", "--picture", "old.svg"), "exists already"),
+    ],
+)
+def test_what_cannot_be_rendered_or_analysed_is_one_clear_error(
+    run: Run, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "a.sbg").write_text(SEQUENCE)
+    (tmp_path / "bad.sbg").write_text("a: 200+10/20\n0:00 b\n")
+    (tmp_path / "old.svg").write_text("old")
+    refused = run(*words)
+    assert (refused.returncode, said in refused.stderr, "Traceback" in refused.stderr) == (1, True, False)
+    assert not (tmp_path / "out.flac").exists()
+
+
 @pytest.mark.parametrize("bits", ["16", "24"])
 @pytest.mark.parametrize("name", ["out.flac", "out.wav"])
 def test_a_full_disk_leaves_no_half_file(run: Run, tmp_path: Path, name: str, bits: str) -> None:

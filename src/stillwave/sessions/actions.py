@@ -138,12 +138,13 @@ def _when(then: dt.datetime, now: dt.datetime) -> str:
 
 
 def unlearned(
-    initial: str, target: str, minutes: int, background: str, *, headphones: bool, volume: int, seed: int
+    initial: str, target: str, minutes: int, background: str, *, headphones: bool, volume: int, seed: int,
+    kind: Kind = "custom",
 ) -> tuple[sound.Programme, str]:
     """The programme and its reason for somebody of whom nothing is known; for the command line."""
     planned = min(minutes, _PLANNED_MOST_MIN)
     plan = profiles.unlearned_plan(initial, target, planned, background, headphones=headphones, volume=volume)
-    programme = _lengthened(rules.programme(plan, "custom", seed), (minutes - planned) * 60.0)
+    programme = _lengthened(rules.programme(plan, kind, seed), (minutes - planned) * 60.0)
     check(programme)
     return programme, plan.reason
 

@@ -32,6 +32,7 @@ from stillwave.sessions import rules, store
 from stillwave.sessions.store import SQL, AudioRow, Named, SessionRow, Unlink
 from stillwave.settings import Settings
 from stillwave.sound.programme import ENGINE_VERSION, Programme
+from stillwave.sound.sequence import Audible
 
 _PIECE_BYTES = 256 * 1024
 _LOCKS = 64
@@ -385,7 +386,7 @@ def _drop(part: Path) -> None:
 
 
 def write_file(
-    programme: Programme, path: Path, progress: Callable[[int], None] | None = None, *,
+    programme: Audible, path: Path, progress: Callable[[int], None] | None = None, *,
     told: dict[str, str] | None = None, bits: int = 24,
 ) -> None:
     """The sound is in the file, as FLAC, Opus or WAV by its ending. On an error no part of it stays behind.

@@ -11,7 +11,8 @@ import soundfile  # it ships no types
 
 from stillwave.sound import render
 from stillwave.sound import tags as marks
-from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
+from stillwave.sound.programme import SAMPLE_RATE_HZ
+from stillwave.sound.sequence import Audible
 
 HEADER_BYTES = 68
 WAV_MOST_BYTES = 2**32 - 1
@@ -21,12 +22,12 @@ Progress = Callable[[int], None]
 _PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
 
 
-def wav_size(programme: Programme, bits: int = 24) -> int:
+def wav_size(programme: Audible, bits: int = 24) -> int:
     """Return the length of the whole WAV in bytes, without tags. A WAV above WAV_MOST_BYTES cannot be written."""
     return HEADER_BYTES + programme.total_samples * _frame_bytes(bits)
 
 
-def wav_header(programme: Programme, bits: int = 24, after_bytes: int = 0) -> bytes:
+def wav_header(programme: Audible, bits: int = 24, after_bytes: int = 0) -> bytes:
     """Return the 68 bytes before the first sample: RIFF, WAVE_FORMAT_EXTENSIBLE, 44.1 kHz, stereo.
 
     `after_bytes` is the length of the chunks that follow the samples.
@@ -56,7 +57,7 @@ def wav_header(programme: Programme, bits: int = 24, after_bytes: int = 0) -> by
     return riff + form + struct.pack("<4sI", b"data", data_bytes)
 
 
-def wav_range(programme: Programme, first_byte: int, end_byte: int) -> Iterator[bytes]:
+def wav_range(programme: Audible, first_byte: int, end_byte: int) -> Iterator[bytes]:
     """Yield bytes [first_byte, end_byte) of the whole WAV in pieces of at most 0.74 s, made when asked for.
 
     Raises:
@@ -69,7 +70,7 @@ def wav_range(programme: Programme, first_byte: int, end_byte: int) -> Iterator[
 
 
 def write_wav(
-    programme: Programme,
+    programme: Audible,
     file: BinaryIO | str | Path,
     progress: Progress | None = None,
     *,
@@ -94,7 +95,7 @@ def write_wav(
 
 
 def write_flac(
-    programme: Programme,
+    programme: Audible,
     file: BinaryIO | str | Path,
     progress: Progress | None = None,
     *,
@@ -165,7 +166,7 @@ class _Watched:
             raise self._error
 
 
-def _wav_pieces(programme: Programme, first_byte: int, end_byte: int) -> Iterator[bytes]:
+def _wav_pieces(programme: Audible, first_byte: int, end_byte: int) -> Iterator[bytes]:
     if first_byte < min(end_byte, HEADER_BYTES):
         yield wav_header(programme)[first_byte : min(end_byte, HEADER_BYTES)]
     first, end = max(first_byte - HEADER_BYTES, 0), end_byte - HEADER_BYTES

@@ -5,6 +5,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stillwave.sound import cues, tones
 from stillwave.sound.programme import AM_LEAST, SAMPLE_RATE_HZ, WITH_TONES, Programme, target_lufs
@@ -48,24 +49,24 @@ CUE_LUFS, CUE_PEAK = -26.0, 0.42
 DUCKED = 0.5
 
 
-def _k_weighting() -> list[list[float]]:
-    """Return the two sections of ITU-R BS.1770-5 annex 1 for 44.1 kHz, from their analogue prototypes.
+def k_weighting(rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float64]:
+    """Return the two sections of ITU-R BS.1770-5 annex 1 for a sample rate, from their analogue prototypes.
 
     The recommendation prints coefficients for 48 kHz only; frequency, gain and Q behind them are those that
     B. de Man (2014) and libebur128 use.
     """
-    k, q = math.tan(math.pi * 1681.974450955533 / SAMPLE_RATE_HZ), 0.7071752369554196
+    k, q = math.tan(math.pi * 1681.974450955533 / rate_hz), 0.7071752369554196
     high = 10 ** (3.999843853973347 / 20)
     band = high**0.4996667741545416
     a0 = 1 + k / q + k * k
     shelf = [(high + band * k / q + k * k) / a0, 2 * (k * k - high) / a0, (high - band * k / q + k * k) / a0]
     shelf += [2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]
-    k, q = math.tan(math.pi * 38.13547087602444 / SAMPLE_RATE_HZ), 0.5003270373238773
+    k, q = math.tan(math.pi * 38.13547087602444 / rate_hz), 0.5003270373238773
     a0 = 1 + k / q + k * k
-    return [shelf, [1.0, -2.0, 1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]]
+    return np.array([shelf, [1.0, -2.0, 1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]])
 
 
-K_WEIGHTING = np.array(_k_weighting())
+K_WEIGHTING = k_weighting()
 
 
 def k_weighted_db(hz: float) -> float:

@@ -46,7 +46,7 @@ def expected(
         # The voice is alike in both ears: their difference has both tones, and none of it.
         ears = (sound[0] - sound[1],) * 2 if _spoken(programme, start, frames) else sound
         left, right = (
-            _line(ears[ear], path, start, sides[ear] * multiple, min(1.0, 0.4 * beat)) for ear in range(2)
+            _line(ears[ear], path, start, sides[ear] * multiple, min(1.0, 0.4 * abs(beat))) for ear in range(2)
         )
         if left is None or right is None:
             return left, right, None, planned

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillwave.sound import lines, render, weighing
-from stillwave.sound.levels import K_WEIGHTING
+from stillwave.sound.levels import K_WEIGHTING, k_weighting
 from stillwave.sound.noise import Exact
 from stillwave.sound.programme import ENGINE_VERSION, SAMPLE_RATE_HZ, Programme
 
@@ -90,6 +90,46 @@ def measure(
     return meter.result()
 
 
+class Levels:
+    """Peak, true peak and loudness of a sound as it passes, in stretches of a second; the last may be shorter."""
+
+    def __init__(self, rate_hz: int = SAMPLE_RATE_HZ, ears: int = 2) -> None:
+        self._weighting = k_weighting(rate_hz)
+        self._gate_samples = round(rate_hz / 10)
+        self._ears = ears
+        self._k_state = np.zeros((2, 2, 2))
+        self._gate_powers: list[Exact] = []
+        self._history = np.zeros((2, TAPS - 1))
+        self._true_peak = self._peak = 0.0
+
+    def add(self, sound: Exact) -> None:
+        """Take the next frames, (2, n); of a sound for one ear both rows are the same."""
+        self._peak = max(self._peak, float(np.abs(sound).max()))
+        joined = np.concatenate([self._history, sound], axis=1)
+        self._true_peak = weighing.true_peak(joined, INTERPOLATION, self._true_peak)
+        self._history = np.ascontiguousarray(joined[:, 1 - TAPS :])
+        weighted = sound.copy()
+        weighing.two_sections(weighted, self._weighting, self._k_state)
+        whole = weighted.shape[1] - weighted.shape[1] % self._gate_samples
+        powers = (weighted[: self._ears, :whole] ** 2).reshape(self._ears, -1, self._gate_samples)
+        self._gate_powers.append(powers.mean(axis=2).sum(axis=0))
+
+    @property
+    def loudness_lufs(self) -> float | None:
+        """Integrated loudness; None for silence and for less than 0.4 s."""
+        return _gated(np.concatenate(self._gate_powers) if self._gate_powers else np.zeros(0))
+
+    @property
+    def true_peak_dbtp(self) -> float | None:
+        """The highest magnitude, between samples too."""
+        return decibels(self._true_peak)
+
+    @property
+    def sample_peak_dbfs(self) -> float | None:
+        """The highest magnitude of a sample."""
+        return decibels(self._peak)
+
+
 class Meter:
     """Measures a sound as it passes, block by block, in bounded memory; `result` when all has been added."""
 
@@ -147,9 +187,9 @@ class Meter:
             windows=tuple(window for _, window in self._found),
             beat_error_most_hz=max(errors, default=None),
             loudness_lufs=_gated(np.concatenate(self._gate_powers) if self._gate_powers else np.zeros(0)),
-            true_peak_dbtp=_decibels(self._true_peak),
-            sample_peak_dbfs=_decibels(self._peak),
-            noise_slope_db_per_octave=_slope(self._spectrum),
+            true_peak_dbtp=decibels(self._true_peak),
+            sample_peak_dbfs=decibels(self._peak),
+            noise_slope_db_per_octave=slope(self._spectrum),
             content_sha256=self._hash.hexdigest(),
         )
 
@@ -178,7 +218,7 @@ class Meter:
         self._window[:, place : place + sound.shape[1]] = sound[:, : frames - place]
         if place + sound.shape[1] >= frames:
             self._found.append(self._measured(self._starts[len(self._found)]))
-            self._spectrum += _power_spectrum(self._window)
+            self._spectrum += power_spectrum(self._window)
 
     def _measured(self, start: int) -> tuple[str, Window]:
         frames = self._window.shape[1]
@@ -199,8 +239,8 @@ class Meter:
             beat_hz=beat,
             planned_beat_hz=planned,
             error_hz=None if beat is None or planned is None else beat - planned,
-            level_dbfs=_decibels(math.sqrt(float((self._window**2).mean()))),
-            sample_peak_dbfs=_decibels(float(np.abs(self._window).max())),
+            level_dbfs=decibels(math.sqrt(float((self._window**2).mean()))),
+            sample_peak_dbfs=decibels(float(np.abs(self._window).max())),
             loudness_lufs=_lufs(power),
         )
 
@@ -226,7 +266,7 @@ def _interpolation() -> Exact:
 INTERPOLATION = _interpolation()
 
 
-def _power_spectrum(sound: Exact) -> Exact:
+def power_spectrum(sound: Exact, rate_hz: int = SAMPLE_RATE_HZ) -> Exact:
     """Return the mean power density of both ears over stretches of 0.37 s of a window, per Hz."""
     count = sound.shape[1] // SPECTRUM_SAMPLES
     if count == 0:
@@ -234,20 +274,21 @@ def _power_spectrum(sound: Exact) -> Exact:
     stretches = sound[:, : count * SPECTRUM_SAMPLES].reshape(2, count, SPECTRUM_SAMPLES)
     parts = stretches[:, ::3].reshape(-1, SPECTRUM_SAMPLES) * HANN  # a third of them is plenty for a slope
     powers: Exact = np.abs(np.fft.rfft(parts, axis=1)) ** 2
-    density: Exact = powers.mean(axis=0) * 2 / (SAMPLE_RATE_HZ * (HANN**2).sum())
+    density: Exact = powers.mean(axis=0) * 2 / (rate_hz * (HANN**2).sum())
     return density
 
 
 HANN = np.hanning(SPECTRUM_SAMPLES)
 
 
-def _slope(spectrum: Exact) -> float | None:
+def slope(spectrum: Exact, rate_hz: int = SAMPLE_RATE_HZ) -> float | None:
     """Return the slope of the noise in dB an octave: a line through third octaves from 40 Hz to 12.9 kHz.
 
     Each is a median, which passes over the few bins that a tone fills.
     """
-    hz = np.fft.rfftfreq(SPECTRUM_SAMPLES, 1 / SAMPLE_RATE_HZ)
+    hz = np.fft.rfftfreq(SPECTRUM_SAMPLES, 1 / rate_hz)
     centres = 40.0 * 2 ** (np.arange(26) / 3)
+    centres = centres[centres < 0.4 * rate_hz]
     density = np.array(
         [np.median(spectrum[(hz >= c / 2 ** (1 / 6)) & (hz < c * 2 ** (1 / 6))]) for c in centres]
     )
@@ -271,5 +312,6 @@ def _lufs(power: float) -> float | None:
     return -0.691 + 10 * math.log10(power) if power > 0 else None
 
 
-def _decibels(amplitude: float) -> float | None:
+def decibels(amplitude: float) -> float | None:
+    """Return an amplitude in dB below 1; None for none."""
     return 20 * math.log10(amplitude) if amplitude > 0 else None

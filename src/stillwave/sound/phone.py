@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from stillwave.sound import lanes, render
 from stillwave.sound import tags as marks
-from stillwave.sound.programme import SAMPLE_RATE_HZ, Programme
+from stillwave.sound.programme import SAMPLE_RATE_HZ
+from stillwave.sound.sequence import Audible
 
 OPUS_RATE_HZ = 48_000
 UP, DOWN = 160, 147  # 48,000 / 44,100
@@ -23,7 +24,7 @@ HEADER_SAMPLES = 480
 BITRATES_KBPS = (64, 96, 128, 160)
 
 
-def opus(programme: Programme, kbps: int = 160, *, tags: dict[str, str] | None = None) -> Iterator[bytes]:
+def opus(programme: Audible, kbps: int = 160, *, tags: dict[str, str] | None = None) -> Iterator[bytes]:
     """Yield a whole Ogg Opus file in pieces, each made when asked for.
 
     Raises:
@@ -37,7 +38,7 @@ def opus(programme: Programme, kbps: int = 160, *, tags: dict[str, str] | None =
 
 
 def write_opus(
-    programme: Programme,
+    programme: Audible,
     file: BinaryIO | str | Path,
     progress: Callable[[int], None] | None = None,
     *,
@@ -53,7 +54,7 @@ def write_opus(
 
 
 def _pieces(
-    programme: Programme, kbps: int, tags: dict[str, str], progress: Callable[[int], None] | None = None
+    programme: Audible, kbps: int, tags: dict[str, str], progress: Callable[[int], None] | None = None
 ) -> Iterator[bytes]:
     done, headed = 0, True
     pipe = _Pipe()
@@ -82,7 +83,7 @@ def _header_first(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.
     yield from blocks
 
 
-def resampled(programme: Programme) -> Iterator[NDArray[np.float32]]:
+def resampled(programme: Audible) -> Iterator[NDArray[np.float32]]:
     """Yield the sound at 48 kHz, (n, 2), block by block."""
     before = np.zeros((TAPS, 2), np.float32)
     first, made = -TAPS, 0  # index at 44.1 kHz of what `before` starts with; frames yielded

@@ -11,14 +11,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.sound import kernels, levels, nature, noise, tones, voice
+from stillwave.sound import kernels, layers, levels, nature, noise, tones, voice
 from stillwave.sound.noise import BLOCK_SAMPLES, Sound, own
 from stillwave.sound.programme import AM_LEAST, Programme
+from stillwave.sound.sequence import Audible, Sequence
 
 FRAME_BYTES = 6
 
 
-def block(programme: Programme, start: int, stop: int) -> NDArray[np.float32]:
+def block(programme: Audible, start: int, stop: int) -> NDArray[np.float32]:
     """Return frames [start, stop), (n, 2) left and right, 1.0 = full scale, before rounding and dither.
 
     Raises:
@@ -32,7 +33,7 @@ def block(programme: Programme, start: int, stop: int) -> NDArray[np.float32]:
     return out
 
 
-def samples(programme: Programme, start: int, stop: int, bits: int = 24) -> NDArray[np.int32]:
+def samples(programme: Audible, start: int, stop: int, bits: int = 24) -> NDArray[np.int32]:
     """Return frames [start, stop) as dithered integers of `bits` bits, (n, 2) int32.
 
     Raises:
@@ -46,7 +47,7 @@ def samples(programme: Programme, start: int, stop: int, bits: int = 24) -> NDAr
     return out
 
 
-def samples24(programme: Programme, start: int, stop: int) -> NDArray[np.int32]:
+def samples24(programme: Audible, start: int, stop: int) -> NDArray[np.int32]:
     """Return frames [start, stop) as dithered 24-bit integers, (n, 2) int32 within +-2^23.
 
     Raises:
@@ -55,7 +56,7 @@ def samples24(programme: Programme, start: int, stop: int) -> NDArray[np.int32]:
     return samples(programme, start, stop, 24)
 
 
-def pcm24(programme: Programme, start: int, stop: int) -> bytes:
+def pcm24(programme: Audible, start: int, stop: int) -> bytes:
     """Return frames [start, stop) as packed little-endian 24-bit PCM, six bytes a frame, left first.
 
     Raises:
@@ -64,7 +65,7 @@ def pcm24(programme: Programme, start: int, stop: int) -> bytes:
     return pcm(programme, start, stop, 24)
 
 
-def pcm(programme: Programme, start: int, stop: int, bits: int) -> bytes:
+def pcm(programme: Audible, start: int, stop: int, bits: int) -> bytes:
     """Return frames [start, stop) as packed little-endian PCM of 16 or 24 bits, left first.
 
     Raises:
@@ -93,25 +94,28 @@ def edges(start: int, stop: int) -> Iterator[tuple[int, int]]:
         yield max(at, start), min(at + BLOCK_SAMPLES, stop)
 
 
-def _whole_block(programme: Programme, start: int) -> Sound:
+def _whole_block(programme: Audible, start: int) -> Sound:
     """Return a block, (2, BLOCK_SAMPLES), in an array that is the thread's own and holds until its next."""
-    beat = tones.render(programme, start, BLOCK_SAMPLES)
-    bed = nature.BEDS[programme.bed](programme, start, BLOCK_SAMPLES)
-    if programme.method == "am":
-        kernels.sway(tones.path(programme.segments), start, AM_LEAST, bed)
-    beat_gain, bed_gain = levels.gains(programme)
-    peak = kernels.mix(beat, bed, beat_gain, bed_gain, bed)
+    if isinstance(programme, Sequence):
+        bed, peak = layers.block(programme, start)
+    else:
+        beat = tones.render(programme, start, BLOCK_SAMPLES)
+        bed = nature.BEDS[programme.bed](programme, start, BLOCK_SAMPLES)
+        if programme.method == "am":
+            kernels.sway(tones.path(programme.segments), start, AM_LEAST, bed)
+        beat_gain, bed_gain = levels.gains(programme)
+        peak = kernels.mix(beat, bed, beat_gain, bed_gain, bed)
     total, fade_in, fade_out = programme.total_samples, programme.fade_in_samples, programme.fade_out_samples
     if start < fade_in or start + BLOCK_SAMPLES > total - fade_out:
         kernels.fade(bed, start, total, fade_in, fade_out)
     if peak > 0.8:
         kernels.ceiling(bed)
-    if programme.cues:
+    if isinstance(programme, Programme) and programme.cues:
         voice.speak(programme, start, bed)
     return bed
 
 
-def _whole_samples(programme: Programme, start: int, bits: int) -> NDArray[np.int32]:
+def _whole_samples(programme: Audible, start: int, bits: int) -> NDArray[np.int32]:
     out = own("samples", (BLOCK_SAMPLES, 2), np.int32)
     if programme.volume_level > 0:
         kernels.quantise(_whole_block(programme, start), _dither_key(programme.seed), start, bits, out.reshape(-1))
@@ -129,7 +133,7 @@ def _block_starts(start: int, stop: int) -> range:
     return range(start - start % BLOCK_SAMPLES, stop, BLOCK_SAMPLES)
 
 
-def _check_slice(programme: Programme, start: int, stop: int) -> None:
+def _check_slice(programme: Audible, start: int, stop: int) -> None:
     if not 0 <= start <= stop <= programme.total_samples:
         msg = f"start and stop must be within 0 <= start <= stop <= {programme.total_samples}"
         raise ValueError(msg)

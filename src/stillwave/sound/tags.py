@@ -12,7 +12,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from stillwave.sound import sequence
 from stillwave.sound.programme import Programme, check
+from stillwave.sound.sequence import Audible
 
 NAME = "PROGRAMME"
 WAV_CHUNK = b"prgm"
@@ -64,16 +66,29 @@ def wav_chunks(programme: msgspec.Struct, tags: dict[str, str] | None) -> bytes:
     return (_chunk(b"LIST", said) if tags else b"") + (_chunk(WAV_CHUNK, packed) if len(packed) < MOST_BYTES else b"")
 
 
-def programme_in(file: BinaryIO) -> Programme | None:
+def programme_in(file: BinaryIO) -> Audible | None:
     """Return the programme that a FLAC, Ogg Opus or WAV file of ours was made from; None if it does not say, or lies."""
     for packed in _candidates(file):
         try:
-            found = msgspec.json.decode(packed, type=Programme)
-            check(found)
-        except (msgspec.DecodeError, ValueError):
+            return programme_of(packed)
+        except (ValueError, RecursionError):
             continue
-        return found
     return None
+
+
+def programme_of(packed: bytes) -> Audible:
+    """Return the programme or sequence that JSON describes.
+
+    Raises:
+        ValueError: it describes none, or one that cannot be rendered.
+    """
+    if "layers" in msgspec.json.decode(packed, type=dict[str, msgspec.Raw]):
+        layered = msgspec.json.decode(packed, type=sequence.Sequence)
+        sequence.check(layered)
+        return layered
+    found = msgspec.json.decode(packed, type=Programme)
+    check(found)
+    return found
 
 
 def _candidates(file: BinaryIO) -> Iterator[bytes]:
