@@ -231,7 +231,7 @@ class Ours:
         return Params(plan.target_hz, plan.volume_level, plan.transition_s, state)
 
     def observe(self, params: Params, rating: Rating, effects: Mapping[str, int]) -> None:
-        feedback = curve.Feedback(rating.stars, rating.effectiveness, params.f, effects)
+        feedback = curve.Feedback(rating.stars, rating.effectiveness, params.f, effects, None, params.state)
         self.response, _ = curve.fold(self.response, feedback)
 
 

@@ -167,11 +167,11 @@ def bands(known: Known, group: str | None = None) -> list[dict[str, Any]]:
     """
     shown = []
     for band in curve.BANDS.values():
-        rated = known.response.bands.get(band.name)
+        rated = curve.curve_of(known.response, band.name, group)
         top = band.high_hz if band.name == "gamma" else band.high_hz - 1e-6
         grid = [band.low_hz + (top - band.low_hz) * i / 32 for i in range(33)]
         expected = [curve.expected(known.response, hz, group) for hz in grid]
-        stretch = curve.preferred_range(known.response, band.name)
+        stretch = curve.preferred_range(known.response, band.name, group)
         shown.append(
             {
                 "key": band.name,
