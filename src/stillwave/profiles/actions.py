@@ -28,6 +28,7 @@ class Known(msgspec.Struct, frozen=True):
     row: ProfileRow
     response: Response
     conditions: list[str]
+    damaged: bool = False  # what was stored could not be read; the response was learned anew from the ratings
 
     @property
     def limits(self) -> Limits:
@@ -62,7 +63,9 @@ def current(tx: Tx, user_id: UUID, now: dt.datetime) -> Known:
     try:
         response = curve.parse(row.base_frequency_response) if row.base_frequency_response else curve.start()
     except Damaged:
-        response = curve.start()  # the next rating rebuilds it from the history
+        # The next rating writes it anew; until then it is folded here each time.
+        response = curve.fold_all(store.answers(tx, user_id), store.base(tx, user_id))
+        return Known(row, response, store.conditions(tx, user_id, row), damaged=True)
     return Known(row, response, store.conditions(tx, user_id, row))
 
 

@@ -1,9 +1,11 @@
 """What was learned from sessions that retention removes stays learned; what a person removes is unlearned."""
 
+import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -11,6 +13,7 @@ from stillwave.db import migrate
 from stillwave.db.database import Database as Program
 from stillwave.db.database import open_database
 from stillwave.operator import actions
+from stillwave.profiles import actions as profiles
 from stillwave.profiles import curve
 from stillwave.settings import Settings
 from tests.contract.learning.test_learning_is_one_fold import assert_is_the_fold, random_answer, random_state
@@ -124,6 +127,31 @@ def test_who_switched_adaptation_off_keeps_it_as_it_was_and_may_go_on(
     assert database.profile(person) == before
     database.run("UPDATE neural_profiles SET adaptation_on = ? WHERE user_id = ?", truth(database, True), person)
     assert database.profile(person) == before
+
+
+@pytest.mark.parametrize("damage", ['{"v":2}', "[]", '{"v":3,"n":0,"sens":5,"trans":240,"vol":45,"nt":0,"bands":{}}'])
+def test_a_damaged_profile_is_shown_learned_anew_and_says_so(
+    database: Database, program: Program, damage: str
+) -> None:
+    person = listened(database, range(400, 340, -2))
+    actions.clean_up(program, NOW)
+    with program.read() as tx:
+        sound = profiles.current(tx, UUID(person), NOW)
+    database.run("UPDATE neural_profiles SET base_frequency_response = ? WHERE user_id = ?", damage, person)
+    with program.read() as tx:
+        known = profiles.current(tx, UUID(person), NOW)
+    assert (sound.damaged, known.damaged) == (False, True)
+    assert known.response == sound.response
+    assert known.response.n == 30
+    assert json.loads(database.profile(person)[0]) == json.loads(damage)  # reading writes nothing
+
+
+def test_a_clock_that_went_back_ends_in_the_same_fold(database: Database) -> None:
+    person = database.person()
+    sessions = [database.session(person, NOW - n * DAY, target_frequency=9 + n, target_state="calm_focus") for n in range(4)]
+    for n, session in enumerate(sessions):
+        database.feedback(person, session, NOW - n * DAY, rating=1 + n)
+    assert assert_is_the_fold(database, person).n == 4
 
 
 def test_erasing_a_person_erases_the_base(database: Database, program: Program, way: str) -> None:
