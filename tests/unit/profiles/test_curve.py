@@ -3,6 +3,7 @@
 import json
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -185,3 +186,9 @@ def test_ratings_at_one_frequency_pull_the_best_point_there() -> None:
     assert found[0] > 10
     assert curve.expected(state, 12.0)[0] > 0.8
     assert curve.expected(state, 9.0)[0] < 0.4
+
+
+def test_every_constant_is_explained() -> None:
+    told = (Path(__file__).parents[3] / "docs" / "science.md").read_text()
+    named = {name for name in vars(curve) if name.isupper()} - {"VERSION", "TRIANGLE", "GROUP_OF_STATE"}
+    assert {name for name in named if f"`{name}`" not in told and f"`{name} " not in told} == set()
