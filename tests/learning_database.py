@@ -155,10 +155,10 @@ class Database:
             (
                 str(key),
                 curve.Feedback(
-                    rating, effect, hz, *(json.loads(part) if part else None for part in parts), wanted
+                    rating, effect, hz, json.loads(body) if body else None, json.loads(mind) if mind else None, wanted
                 ),
             )
-            for key, rating, effect, hz, wanted, *parts in rows
+            for key, rating, effect, hz, wanted, body, mind in rows
         ]
 
 

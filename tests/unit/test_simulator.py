@@ -65,7 +65,8 @@ def test_the_exact_process_is_our_fold_without_forgetting_where_the_grid_is(monk
     grid = [curve.BANDS["alpha"].grid_hz(point) for point in range(8)]
     told = [(grid[5], 5, 9), (grid[1], 2, None), (grid[5], 3, 8), (grid[4], None, 2)]
     for make, group in ((learning.Exact, "calm"), (learning.ExactBand, None)):
-        exact, response = make(None, None), curve.start()
+        person = next(iter(crowd(1)))
+        exact, response = make(person, np.random.default_rng(1)), curve.start()
         for hz, stars, effectiveness in told:
             exact.observe(learning.Params(hz, 45, 240, "calm_focus"), learning.Rating(stars, effectiveness), {})
             response, _ = curve.fold(response, curve.Feedback(stars, effectiveness, hz, target_state="calm_focus"))

@@ -41,7 +41,8 @@ def clean_up(database: Database, now: dt.datetime) -> int:
     A few people at a time, so that nobody waits long; feedback goes along, sound files through the unlink outbox.
     What was learned from them stays. Returns how many went. Ended half-way, the next run goes on.
     """
-    before, gone = _a_year_before(now), 0
+    before = _a_year_before(now)
+    gone: int = 0
     while True:
         with database.write() as tx:
             people: int = tx.run(SQL.keep_learned, before=before, most=_PEOPLE_AT_ONCE)

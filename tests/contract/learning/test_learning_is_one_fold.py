@@ -237,7 +237,7 @@ def test_constants_in_the_database_are_those_of_python(database: Database) -> No
     assert distance([value for *_, value, _ in kernel], curve.KERNEL) <= 1e-15
     assert distance([value for *_, value in kernel], curve.GROUP_KERNEL) <= 1e-15
     assert dict(database.run("SELECT target_state, state_group FROM learning_group")) == curve.GROUP_OF_STATE
-    own = {}
+    own: dict[str, list[float]] = {}
     for group, band, mean in database.run("SELECT state_group, band, mean FROM learning_group_prior ORDER BY j"):
         own.setdefault(curve.group_key(group, band), []).append(mean)
     assert own.keys() == curve.GROUP_PRIOR.keys()

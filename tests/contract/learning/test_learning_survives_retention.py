@@ -10,8 +10,7 @@ from uuid import UUID
 import pytest
 
 from stillwave.db import migrate
-from stillwave.db.database import Database as Program
-from stillwave.db.database import open_database
+from stillwave.db.database import PostgresDatabase, SqliteDatabase, open_database
 from stillwave.operator import actions
 from stillwave.profiles import actions as profiles
 from stillwave.profiles import curve
@@ -20,6 +19,7 @@ from tests.contract.learning.test_learning_is_one_fold import assert_is_the_fold
 from tests.contract.learning.test_learning_respects_people import truth
 from tests.learning_database import Database, distance
 
+Program = SqliteDatabase | PostgresDatabase
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 NOW = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0)
 
