@@ -95,8 +95,9 @@ class Database:
     ) -> str:
         """A session at `at` and its feedback a minute later."""
         session = self.session(
-            person, at, target_frequency=hz, effectiveness_rating=columns.pop("effectiveness", None)
-        )
+            person, at, target_frequency=hz, effectiveness_rating=columns.pop("effectiveness", None),
+            target_state=columns.pop("target_state", None),
+        )  # fmt: skip
         return self.feedback(person, session, at + timedelta(minutes=1), rating=rating, **columns)
 
     def rebuild(self, person: str) -> None:
@@ -135,10 +136,15 @@ class Database:
         )
         return {str(key): json.loads(change) for key, change in rows}
 
+    def base(self, person: str) -> curve.Response | None:
+        """What retention kept of the feedback that it removed."""
+        rows = self.run("SELECT CAST(state AS text) FROM learning_base WHERE user_id = ?", person)
+        return curve.parse(rows[0][0]) if rows else None
+
     def answers(self, person: str) -> list[tuple[str, curve.Feedback]]:
         """All feedback that teaches, in fold order, for the Python reference."""
         rows = self.run(
-            "SELECT f.id, f.rating, s.effectiveness_rating, CAST(s.target_frequency AS float8),"
+            "SELECT f.id, f.rating, s.effectiveness_rating, CAST(s.target_frequency AS float8), s.target_state,"
             " CAST(f.physical_effects AS text), CAST(f.mental_effects AS text)"
             " FROM session_feedback f JOIN sessions s ON s.user_id = f.user_id AND s.id = f.session_id"
             f" WHERE f.user_id = ? AND f.learns = {'true' if self.engine == 'postgres' else '1'}"
@@ -148,9 +154,11 @@ class Database:
         return [
             (
                 str(key),
-                curve.Feedback(rating, effect, hz, *(json.loads(part) if part else None for part in parts)),
+                curve.Feedback(
+                    rating, effect, hz, json.loads(body) if body else None, json.loads(mind) if mind else None, wanted
+                ),
             )
-            for key, rating, effect, hz, *parts in rows
+            for key, rating, effect, hz, wanted, body, mind in rows
         ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench import learning
+from stillwave.profiles import curve
 
 BENCH = Path(__file__).parents[2] / "bench"
 
@@ -55,6 +56,23 @@ def test_learning_beats_chance_after_thirty_sessions():
     outcomes = learning.simulate(crowd(40, 30), ("ours", "random"), 3, 40)
     gap, half = learning.interval(outcomes["ours"].regret[:, -10:].mean(1) - outcomes["random"].regret[:, -10:].mean(1))
     assert gap + half < 0
+
+
+def test_the_exact_process_is_our_fold_without_forgetting_where_the_grid_is(monkeypatch):
+    """At grid points interpolation is exact, so that a process solved at once and step by step must agree."""
+    for name, value in (("KEEP", 1.0), ("KEEP_ROOT", 1.0), ("SURPRISE", 9.0), ("BORROW", 0.0)):
+        monkeypatch.setattr(curve, name, value)
+    grid = [curve.BANDS["alpha"].grid_hz(point) for point in range(8)]
+    told = [(grid[5], 5, 9), (grid[1], 2, None), (grid[5], 3, 8), (grid[4], None, 2)]
+    for make, group in ((learning.Exact, "calm"), (learning.ExactBand, None)):
+        person = next(iter(crowd(1)))
+        exact, response = make(person, np.random.default_rng(1)), curve.start()
+        for hz, stars, effectiveness in told:
+            exact.observe(learning.Params(hz, 45, 240, "calm_focus"), learning.Rating(stars, effectiveness), {})
+            response, _ = curve.fold(response, curve.Feedback(stars, effectiveness, hz, target_state="calm_focus"))
+        mean, sd = exact._posterior(exact._key("calm_focus", "alpha"), "alpha", np.array(grid))
+        ours = [curve.expected(response, hz, group) for hz in grid]
+        assert np.allclose(np.array([mean, sd]).T, ours, atol=1e-12)
 
 
 def test_a_population_of_ones_own(tmp_path, capsys):

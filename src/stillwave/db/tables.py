@@ -520,6 +520,29 @@ LEARNING_KERNEL = Table(
         _must("j", WHOLE, "none", "row", kept_back=_MACHINE),
         _must("k", WHOLE, "none", "column", kept_back=_MACHINE),
         _must("covariance", REAL, "none", "prior covariance", kept_back=_MACHINE),
+        _made("group_covariance", REAL, "none", "the same of a group's curve", kept_back=_MACHINE),
+    ),
+)  # fmt: skip
+
+LEARNING_GROUP = Table(
+    name="learning_group",
+    what="Which states share learned curves. A state that is not here teaches only the band's.",
+    owner=None, retention="installation", key=("target_state",),
+    columns=(
+        _must("target_state", TEXT, "none", "the state wanted", kept_back=_MACHINE),
+        _must("state_group", TEXT, "none", "its group", kept_back=_MACHINE),
+    ),
+)  # fmt: skip
+
+LEARNING_GROUP_PRIOR = Table(
+    name="learning_group_prior",
+    what="What is expected of anybody at grid point j of a band for a group of states before they rated anything.",
+    owner=None, retention="installation", key=("state_group", "band", "j"),
+    columns=(
+        _must("state_group", TEXT, "none", "which group", kept_back=_MACHINE),
+        _must("band", TEXT, "none", "which band", kept_back=_MACHINE),
+        _must("j", WHOLE, "none", "grid point, 0-8", kept_back=_MACHINE),
+        _must("mean", REAL, "none", "expected rating", unit="0-1", kept_back=_MACHINE),
     ),
 )  # fmt: skip
 
@@ -546,20 +569,40 @@ LEARNING_WORK = Table(
     owner="user_id", retention="statement", key=("user_id",), only_on="sqlite",
     columns=(
         _must("user_id", UUID_REF, "identifier", "whose feedback", kept_back=_MACHINE),
-        *_work("feedback_id created_at", TEXT, required=True),
+        *_work("feedback_id created_at state", TEXT, required=True),
         *_work("sens trans vol", REAL, required=True), *_work("nt", WHOLE, required=True),
         *_work("severity", REAL, required=True), *_work("pace level", WHOLE, required=True),
         *_work("flags", TEXT, required=True),
-        *_work("y noise hz sens_after trans_after vol_after", REAL), *_work("band", TEXT),
-        *_work("low_hz high_hz u", REAL), *_work("i", WHOLE), *_work("t", REAL), *_work("n", WHOLE),
-        *_work("mean covariance mean_after covariance_after", TEXT), *_work("range_low_hz range_high_hz", REAL),
+        *_work("y noise hz", REAL), *_work("state_group", TEXT), *_work("sens_after trans_after vol_after", REAL),
+        *_work("band", TEXT), *_work("low_hz high_hz u", REAL), *_work("i", WHOLE), *_work("t", REAL),
+    ),
+)  # fmt: skip
+
+LEARNING_WORK_CURVE = Table(
+    name="learning_work_curve",
+    what="The curves that the one feedback moves. Empty between statements.",
+    owner="user_id", retention="statement", key=("user_id", "place"), only_on="sqlite",
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "whose feedback", kept_back=_MACHINE),
+        *_work("place curve", TEXT, required=True), *_work("n", WHOLE, required=True),
+        *_work("mean covariance home", TEXT, required=True), *_work("mean_after covariance_after", TEXT),
+    ),
+)  # fmt: skip
+
+LEARNING_FOLD = Table(
+    name="learning_fold",
+    what="The state being folded. Empty between statements.",
+    owner="user_id", retention="statement", key=("user_id",), only_on="sqlite",
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "whose state", kept_back=_MACHINE),
+        *_work("state folded_at folded_id", TEXT, required=True), *_work("moved_at touched", TEXT),
     ),
 )  # fmt: skip
 
 LEARNING_CHECKPOINT = Table(
     name="learning_checkpoint",
     what="The learned state after every 32nd feedback, to fold a late or edited one from there. Safe to empty.",
-    owner="user_id", retention="account", key=("user_id", "created_at", "feedback_id"), only_on="postgres",
+    owner="user_id", retention="account", key=("user_id", "created_at", "feedback_id"),
     columns=(
         _must("user_id", UUID_REF, "identifier", "whose state", kept_back=_MACHINE),
         _must("created_at", MOMENT, "behaviour", "the time of that feedback", unit="UTC", kept_back=_MACHINE),
@@ -569,11 +612,26 @@ LEARNING_CHECKPOINT = Table(
     foreign_keys=(_FK_USER,),
 )  # fmt: skip
 
+LEARNING_BASE = Table(
+    name="learning_base",
+    what="What the learned profile begins with: learned from sessions that retention has removed since.",
+    owner="user_id", retention="account", key=("user_id",),
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "whose profile"),
+        _must("created_at", MOMENT, "behaviour", "when the last feedback in it was given", unit="UTC"),
+        _must("state", JSON, "health", "what was learned from sessions that are gone"),
+    ),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
 LEARNING_PAUSE = Table(
     name="learning_pause",
-    what="People whose profile waits to be folded again until a mass deletion is over.",
-    owner="user_id", retention="statement", key=("user_id",), only_on="sqlite",
-    columns=(_must("user_id", UUID_REF, "identifier", "who waits", kept_back=_MACHINE),),
+    what="People whose profile waits to be folded again until a mass deletion is over. Empty between transactions.",
+    owner="user_id", retention="statement", key=("user_id",),
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "who waits", kept_back=_MACHINE),
+        _may("keep_before", MOMENT, "behaviour", "what was learned from sessions that began before it stays", unit="UTC", kept_back=_MACHINE),
+    ),
     foreign_keys=(_FK_USER,),
 )  # fmt: skip
 
@@ -610,8 +668,8 @@ TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
     SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, SECOND_FACTORS, RECOVERY_CODES,
     CONSENTS, SCREENINGS, IDEMPOTENCY_KEYS, UNLINK_OUTBOX, AUDIT_EVENTS, AUDIT_HEADS,
-    LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, EFFECT_VOCABULARY, LEARNING_WORK,
-    LEARNING_CHECKPOINT, LEARNING_PAUSE,
+    LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, LEARNING_GROUP, LEARNING_GROUP_PRIOR, EFFECT_VOCABULARY,
+    LEARNING_WORK, LEARNING_WORK_CURVE, LEARNING_FOLD, LEARNING_CHECKPOINT, LEARNING_BASE, LEARNING_PAUSE,
 )  # fmt: skip
 
 VIEWS: tuple[View, ...] = (

@@ -14,7 +14,7 @@ from stillwave.settings import Settings
 
 SQL = Queries(Path(__file__).parent)
 _LITTLE_DISK_BYTES = 1024**3
-_BATCH = 500
+_PEOPLE_AT_ONCE = 50
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -38,17 +38,17 @@ def expired(tx: Tx, now: dt.datetime) -> int:
 def clean_up(database: Database, now: dt.datetime) -> int:
     """Sessions older than a year are gone, but for premium people and those who restricted processing.
 
-    In batches, so that nobody waits long; feedback goes along, sound files through the unlink outbox, and each
-    profile is folded anew. Returns how many went. Ended half-way, the next run goes on.
+    A few people at a time, so that nobody waits long; feedback goes along, sound files through the unlink outbox.
+    What was learned from them stays. Returns how many went. Ended half-way, the next run goes on.
     """
-    before, gone = _a_year_before(now), 0
+    before = _a_year_before(now)
+    gone: int = 0
     while True:
         with database.write() as tx:
-            tx.run(SQL.pause_learning, before=before)
-            count: int = tx.run(SQL.delete_expired, before=before, most=_BATCH)
+            people: int = tx.run(SQL.keep_learned, before=before, most=_PEOPLE_AT_ONCE)
+            gone += tx.run(SQL.delete_expired, before=before)
             tx.run(SQL.resume_learning)
-        gone += count
-        if count < _BATCH:
+        if people < _PEOPLE_AT_ONCE:
             break
     _trim_log(database, now)
     return gone
@@ -57,11 +57,11 @@ def clean_up(database: Database, now: dt.datetime) -> int:
 def _trim_log(database: Database, now: dt.datetime) -> None:
     while True:
         with database.read() as tx:
-            people = audit.outlived(tx, now, _BATCH)
+            people = audit.outlived(tx, now, _PEOPLE_AT_ONCE)
         for user_id in people:
             with database.write(user_id) as tx:
                 audit.trim(tx, user_id, now)
-        if len(people) < _BATCH:
+        if len(people) < _PEOPLE_AT_ONCE:
             return
 
 

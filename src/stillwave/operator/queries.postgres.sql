@@ -1,10 +1,3 @@
--- name: pause_learning!
--- Nothing to do: the trigger folds each person once per statement.
-SELECT 1 WHERE false;
-
--- name: resume_learning!
-SELECT 1 WHERE false;
-
 -- name: strays
 -- Rows that lie in no month of their own: the default partitions must stay empty.
 SELECT (SELECT count(*) FROM sessions_default) + (SELECT count(*) FROM session_feedback_default)

@@ -12,8 +12,16 @@ SELECT count(*) AS n FROM sessions;
 SELECT count(*) AS n FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.start_time < :before AND u.subscription_tier <> 'premium' AND u.processing_restricted = false;
 
+-- name: keep_learned!
+-- What was learned from the expired sessions of the next few people stays; their profiles are not folded anew.
+INSERT INTO learning_pause (user_id, keep_before)
+SELECT u.id, :before FROM users u
+WHERE u.subscription_tier <> 'premium' AND u.processing_restricted = false
+  AND EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.start_time < :before)
+ORDER BY u.id LIMIT :most;
+
 -- name: delete_expired!
-DELETE FROM sessions WHERE (user_id, id, start_time) IN (
-    SELECT s.user_id, s.id, s.start_time FROM sessions s JOIN users u ON u.id = s.user_id
-    WHERE s.start_time < :before AND u.subscription_tier <> 'premium' AND u.processing_restricted = false
-    ORDER BY s.user_id, s.start_time LIMIT :most);
+DELETE FROM sessions WHERE user_id IN (SELECT user_id FROM learning_pause) AND start_time < :before;
+
+-- name: resume_learning!
+DELETE FROM learning_pause;

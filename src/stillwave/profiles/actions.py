@@ -28,6 +28,7 @@ class Known(msgspec.Struct, frozen=True):
     row: ProfileRow
     response: Response
     conditions: list[str]
+    damaged: bool = False  # what was stored could not be read; the response was learned anew from the ratings
 
     @property
     def limits(self) -> Limits:
@@ -62,7 +63,9 @@ def current(tx: Tx, user_id: UUID, now: dt.datetime) -> Known:
     try:
         response = curve.parse(row.base_frequency_response) if row.base_frequency_response else curve.start()
     except Damaged:
-        response = curve.start()  # the next rating rebuilds it from the history
+        # The next rating writes it anew; until then it is folded here each time.
+        response = curve.fold_all(store.answers(tx, user_id), store.base(tx, user_id))
+        return Known(row, response, store.conditions(tx, user_id, row), damaged=True)
     return Known(row, response, store.conditions(tx, user_id, row))
 
 
@@ -167,11 +170,11 @@ def bands(known: Known, group: str | None = None) -> list[dict[str, Any]]:
     """
     shown = []
     for band in curve.BANDS.values():
-        rated = known.response.bands.get(band.name)
+        rated = curve.curve_of(known.response, band.name, group)
         top = band.high_hz if band.name == "gamma" else band.high_hz - 1e-6
         grid = [band.low_hz + (top - band.low_hz) * i / 32 for i in range(33)]
         expected = [curve.expected(known.response, hz, group) for hz in grid]
-        stretch = curve.preferred_range(known.response, band.name)
+        stretch = curve.preferred_range(known.response, band.name, group)
         shown.append(
             {
                 "key": band.name,

@@ -6,6 +6,10 @@ S = h'g + R, v = y - h'm (Kalman 1960; Rasmussen and Williams, Gaussian Processe
 ch. 2); h holds the two weights of linear interpolation at the frequency heard. Only + - x / and comparisons
 are used, in the same order as in the database triggers, so that all implementations give the same numbers.
 
+A band's curve learns from every rating in the band. So that somebody who likes 9 Hz in the evening and 11 Hz by day
+is not averaged, a group of states has a curve of its own in the band: it begins as the population's for such states,
+moved by half of what the band has learned by then, fades towards that, and learns only from ratings of such states.
+
 Ratings live on 0-1 here (1 of 5 stars is 0, 5 of 5 is 1). "Curve" means rated preference, not physiology.
 """
 
@@ -16,7 +20,7 @@ import msgspec
 
 from stillwave.profiles import effects
 
-VERSION = 1
+VERSION = 2  # 1 knew no groups of states; it can be read, and the next upgrade or feedback folds it anew
 POINTS = 9
 
 # How fast old ratings fade, per rating in the band: a rating weighs half after about 69 newer ones.
@@ -74,35 +78,66 @@ BANDS = {
     )
 }
 LOWEST_HZ, HIGHEST_HZ = 0.5, 50.0
-# What a state has to do with what is learned: states of one group share a curve in each band. Two states that
-# have the same window are one group; all others want something else of the same frequency.
+
+
+class Group(msgspec.Struct, frozen=True):
+    """States that share a curve in each of these bands, with the population's centre and width for them."""
+
+    name: str
+    states: tuple[str, ...]
+    bands: tuple[str, ...]
+    centre_hz: float
+    spread_hz: float
+
+
+# Two states with the same window are one group; all others want something else of the same frequency. The bands
+# are those of the window, its ends included; the centre is the usual beat, the width 0.4 of the window.
 GROUPS = {
-    "sleep": "sleep",
-    "deep_relaxation": "rest",
-    "meditation": "rest",
-    "creativity": "creativity",
-    "evening_wind_down": "evening",
-    "calm_focus": "calm",
-    "morning_wake": "morning",
-    "alert_focus": "alert",
-    "peak_focus": "peak",
+    group.name: group
+    for group in (
+        Group("sleep", ("sleep",), ("delta", "theta"), 2.0, 1.4),
+        Group("rest", ("deep_relaxation", "meditation"), ("theta", "alpha"), 5.75, 1.6),
+        Group("creativity", ("creativity",), ("theta", "alpha"), 7.5, 1.6),
+        Group("evening", ("evening_wind_down",), ("theta", "alpha"), 9.0, 1.6),
+        Group("calm", ("calm_focus",), ("alpha", "beta"), 10.0, 2.0),
+        Group("morning", ("morning_wake",), ("alpha", "beta"), 13.0, 3.2),
+        Group("alert", ("alert_focus",), ("beta", "gamma"), 17.0, 6.8),
+        Group("peak", ("peak_focus",), ("gamma",), 40.0, 8.0),
+    )
 }
+GROUP_OF_STATE = {state: group.name for group in GROUPS.values() for state in group.states}
+# How much of what the band has learned a group's curve begins with.
+BORROW = 0.5
 # The lower triangle by rows: (0,0) (1,0) (1,1) (2,0) ...
 TRIANGLE = tuple((j, k) for j in range(POINTS) for k in range(j + 1))
 
 
-def _prior_mean(band: Band) -> tuple[float, ...]:
-    grid = [(band.grid_hz(point) - band.centre_hz) / band.spread_hz for point in range(POINTS)]
-    return tuple(0.5 + 0.20 * (math.exp(-(z * z) / 2) - 0.5) for z in grid)
+def _hill(band: Band, height: float, centre_hz: float, spread_hz: float) -> tuple[float, ...]:
+    grid = [(band.grid_hz(point) - centre_hz) / spread_hz for point in range(POINTS)]
+    return tuple(0.5 + height * (math.exp(-(z * z) / 2) - 0.5) for z in grid)
 
 
-def _prior_covariance(j: int, k: int) -> float:
-    z = (j - k) / (POINTS - 1) / 0.20
-    return 0.14 * 0.14 + 0.16 * 0.16 * math.exp(-(z * z) / 2)
+def _kernel(common: float, local: float) -> tuple[float, ...]:
+    """Covariance of grid points: a level common to all, and hills that reach over a fifth of the band."""
+    z = [(j - k) / (POINTS - 1) / 0.20 for j, k in TRIANGLE]
+    return tuple(common * common + local * local * math.exp(-(each * each) / 2) for each in z)
 
 
-PRIOR = {name: _prior_mean(band) for name, band in BANDS.items()}
-KERNEL = tuple(_prior_covariance(j, k) for j, k in TRIANGLE)
+PRIOR = {name: _hill(band, 0.20, band.centre_hz, band.spread_hz) for name, band in BANDS.items()}
+KERNEL = _kernel(0.14, 0.16)
+GROUP_KERNEL = _kernel(0.05, 0.19)
+
+
+def group_key(group: str, band: str) -> str:
+    """What the curve of a group of states in a band is called in storage."""
+    return f"{group}_{band}"
+
+
+GROUP_PRIOR = {
+    group_key(group.name, band): _hill(BANDS[band], 0.25, group.centre_hz, group.spread_hz)
+    for group in GROUPS.values()
+    for band in group.bands
+}
 
 
 class Curve(msgspec.Struct):
@@ -116,7 +151,8 @@ class Curve(msgspec.Struct):
 class Response(msgspec.Struct):
     """`neural_profiles.base_frequency_response`: everything learned.
 
-    `sens` 1-10 (10 is most sensitive), `trans` seconds, `vol` 10-70, `nt` how often the pace was corrected.
+    `sens` 1-10 (10 is most sensitive), `trans` seconds, `vol` 10-70, `nt` how often the pace was corrected;
+    `bands` by name, `groups` by group_key: ratings for such states there, counted in the band as well.
     """
 
     v: int
@@ -126,6 +162,7 @@ class Response(msgspec.Struct):
     vol: float
     nt: int
     bands: dict[str, Curve]
+    groups: dict[str, Curve] = {}
 
 
 class Feedback(msgspec.Struct, frozen=True):
@@ -140,7 +177,10 @@ class Feedback(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`profile_history.change`: what a feedback moved. Pairs are (before, after), `m_*` means at `f`."""
+    """`profile_history.change`: what a feedback moved. Pairs are (before, after), `m_*` means at `f`.
+
+    `group` says for which states; `m_*` and `best` are of the group's curve then, else of the band's.
+    """
 
     sens: tuple[float, float]
     trans: tuple[float, float]
@@ -149,6 +189,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     f: float | None = None
     y: float | None = None
     band: str | None = None
+    group: str | None = None
     m_before: float | None = None
     m_after: float | None = None
     best: tuple[float, float] | None = None
@@ -156,7 +197,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def start() -> Response:
     """What is assumed of someone who has given no feedback."""
-    return Response(VERSION, 0, START_SENS, START_TRANSITION_S, START_VOLUME, 0, {})
+    return Response(VERSION, 0, START_SENS, START_TRANSITION_S, START_VOLUME, 0, {}, {})
 
 
 def band_of(hz: float | None) -> Band | None:
@@ -168,7 +209,7 @@ def band_of(hz: float | None) -> Band | None:
 
 def group_of(target_state: str | None) -> str | None:
     """The group of states whose curve a session teaches; None for a state that is missing or not ours."""
-    return GROUPS.get(target_state) if target_state is not None else None
+    return GROUP_OF_STATE.get(target_state) if target_state is not None else None
 
 
 def observation(rating: int | None, effectiveness: int | None) -> tuple[float, float] | None:
@@ -203,10 +244,16 @@ def fresh(name: str) -> Curve:
     return Curve(0, list(PRIOR[name]), list(KERNEL))
 
 
-def forget(curve: Curve, name: str) -> Curve:
-    """The curve one rating later, before that rating is known: a little closer to the population's."""
-    mean = [m0 + KEEP_ROOT * (m - m0) for m, m0 in zip(curve.m, PRIOR[name], strict=True)]
-    return Curve(curve.n, mean, [KEEP * c + (1 - KEEP) * k for c, k in zip(curve.C, KERNEL, strict=True)])
+def borrowed(band: Curve, key: str, name: str) -> Curve:
+    """The population's curve of a group, moved by half of what the band has learned: where the group's begins."""
+    prior = zip(GROUP_PRIOR[key], band.m, PRIOR[name], strict=True)
+    return Curve(0, [mine + BORROW * (m - m0) for mine, m, m0 in prior], list(GROUP_KERNEL))
+
+
+def forget(curve: Curve, home: Curve) -> Curve:
+    """The curve one rating later, before that rating is known: a little closer to where it began."""
+    mean = [m0 + KEEP_ROOT * (m - m0) for m, m0 in zip(curve.m, home.m, strict=True)]
+    return Curve(curve.n, mean, [KEEP * c + (1 - KEEP) * k for c, k in zip(curve.C, home.C, strict=True)])
 
 
 def update(curve: Curve, i: int, t: float, y: float, noise: float) -> Curve:
@@ -267,26 +314,42 @@ def fold(response: Response, feedback: Feedback) -> tuple[Response, Change]:
     )
     band = band_of(feedback.target_hz)
     seen = observation(feedback.rating, feedback.effectiveness)
+    groups = dict(response.groups)
     if band is not None and feedback.target_hz is not None and seen is not None:
         before = bands.get(band.name) or fresh(band.name)
         i, t = _place(band, feedback.target_hz)
-        after = update(forget(before, band.name), i, t, *seen)
-        bands[band.name] = after
+        after = bands[band.name] = update(forget(before, fresh(band.name)), i, t, *seen)
+        group, key = _curve_of(group_of(feedback.target_state), band.name)
+        if key is not None:
+            home = borrowed(before, key, band.name)
+            before = groups.get(key) or home
+            after = groups[key] = update(forget(before, home), i, t, *seen)
         change = msgspec.structs.replace(
             change,
             f=feedback.target_hz,
             y=seen[0],
             band=band.name,
+            group=group,
             m_before=_between(before.m, i, t),
             m_after=_between(after.m, i, t),
             best=(band.grid_hz(best_point(before)), band.grid_hz(best_point(after))),
         )
-    return Response(VERSION, response.n + 1, sens, trans, volume, corrections, bands), change
+    return Response(VERSION, response.n + 1, sens, trans, volume, corrections, bands, groups), change
 
 
-def fold_all(feedbacks: Iterable[Feedback]) -> Response:
-    """The response to a whole history, given in the order (created_at, id)."""
-    response = start()
+def _curve_of(group: str | None, band: str) -> tuple[str | None, str | None]:
+    """(group, its key) where the group has a curve in the band; else (None, None)."""
+    if group is None or band not in GROUPS[group].bands:
+        return None, None
+    return group, group_key(group, band)
+
+
+def fold_all(feedbacks: Iterable[Feedback], base: Response | None = None) -> Response:
+    """The response to a whole history, given in the order (created_at, id).
+
+    `base` is what retention kept of the feedback that it removed (table learning_base).
+    """
+    response = base or start()
     for feedback in feedbacks:
         response, _ = fold(response, feedback)
     return response
@@ -297,21 +360,32 @@ def expected(response: Response, hz: float, group: str | None = None) -> tuple[f
 
     With a group of states (group_of), of the rating for such a state; else for whatever the band is used for.
     """
-    del group
     band = band_of(hz)
     if band is None:
         message = f"{hz} Hz is outside {LOWEST_HZ}-{HIGHEST_HZ} Hz"
         raise ValueError(message)
-    curve = response.bands.get(band.name) or fresh(band.name)
+    curve = curve_of(response, band.name, group) or _unrated(response, band.name, group)
     i, t = _place(band, hz)
     low, both, high = (curve.C[_index(*pair)] for pair in ((i, i), (i, i + 1), (i + 1, i + 1)))
     variance = (1 - t) * (1 - t) * low + 2 * t * (1 - t) * both + t * t * high
     return _between(curve.m, i, t), math.sqrt(max(0.0, variance))
 
 
-def preferred_range(response: Response, name: str) -> tuple[float, float] | None:
+def curve_of(response: Response, name: str, group: str | None = None) -> Curve | None:
+    """The curve learned in a band, for a group of states if it has one there; None before the first rating."""
+    _, key = _curve_of(group, name)
+    return response.groups.get(key) if key is not None else response.bands.get(name)
+
+
+def _unrated(response: Response, name: str, group: str | None) -> Curve:
+    band = response.bands.get(name) or fresh(name)
+    _, key = _curve_of(group, name)
+    return band if key is None else borrowed(band, key, name)
+
+
+def preferred_range(response: Response, name: str, group: str | None = None) -> tuple[float, float] | None:
     """The stretch around the best-rated point that ratings cannot tell from it, in Hz; None if unrated."""
-    curve = response.bands.get(name)
+    curve = curve_of(response, name, group)
     if curve is None:
         return None
     k = best_point(curve)
@@ -348,21 +422,23 @@ def parse(stored: str | bytes) -> Response:
     except msgspec.MsgspecError as error:
         raise Damaged(str(error)) from error
     within = (
-        response.v == VERSION
+        response.v in (1, VERSION)
         and response.n >= 0
         and response.nt >= 0
         and LEAST_SENS <= response.sens <= MOST_SENS
         and SHORTEST_S <= response.trans <= LONGEST_S
         and QUIETEST <= response.vol <= LOUDEST
     )
-    if not within or not all(_sound(name, curve) for name, curve in response.bands.items()):
+    known = all(name in BANDS for name in response.bands) and all(key in GROUP_PRIOR for key in response.groups)
+    curves = (*response.bands.values(), *response.groups.values())
+    if not within or not known or not all(map(_sound, curves)):
         message = "base_frequency_response is not of the expected shape"
         raise Damaged(message)
     return response
 
 
-def _sound(name: str, curve: Curve) -> bool:
-    sized = name in BANDS and curve.n >= 1 and len(curve.m) == POINTS and len(curve.C) == len(TRIANGLE)
+def _sound(curve: Curve) -> bool:
+    sized = curve.n >= 1 and len(curve.m) == POINTS and len(curve.C) == len(TRIANGLE)
     return sized and all(abs(value) <= FARTHEST for value in (*curve.m, *curve.C))
 
 

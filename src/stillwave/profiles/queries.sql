@@ -7,6 +7,14 @@ ON CONFLICT DO NOTHING;
 -- name: set_adaptation!
 UPDATE neural_profiles SET adaptation_on = :on WHERE user_id = :user_id;
 
+-- name: answers
+-- Everything that is learned from, in the order of the fold.
+SELECT rating, effectiveness, hz, physical_effects, mental_effects, state_group FROM learning_feedback
+WHERE user_id = :user_id ORDER BY created_at, id;
+
+-- name: base
+SELECT state FROM learning_base WHERE user_id = :user_id;
+
 -- name: history_of
 SELECT feedback_id, created_at, change FROM profile_history
 WHERE user_id = :user_id ORDER BY created_at DESC, feedback_id DESC LIMIT :most;

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from stillwave.db.database import Queries, Tx
-from stillwave.profiles import curve
+from stillwave.profiles import curve, effects
 
 SQL = Queries(Path(__file__).parent)
 _DECLARED = "neural_profiles.contraindications"
@@ -43,6 +43,23 @@ class ChangeRow(msgspec.Struct, frozen=True):
     change: str
 
 
+class AnswerRow(msgspec.Struct, frozen=True):
+    """A feedback that teaches; effects are JSON text."""
+
+    rating: int | None
+    effectiveness: int | None
+    hz: float | None
+    physical_effects: str | None
+    mental_effects: str | None
+    state_group: str | None
+
+
+class BaseRow(msgspec.Struct, frozen=True):
+    """What retention kept; JSON text as in neural_profiles."""
+
+    state: str
+
+
 class ScreeningRow(msgspec.Struct, frozen=True):
     """A screening; `answers` is sealed."""
 
@@ -64,6 +81,31 @@ def ensure(tx: Tx, user_id: UUID, new_id: UUID, now: dt.datetime) -> None:
 def profile(tx: Tx, user_id: UUID) -> ProfileRow | None:
     """The person's profile."""
     return tx.one(ProfileRow, SQL.profile_of, user_id=user_id)
+
+
+def answers(tx: Tx, user_id: UUID) -> list[curve.Feedback]:
+    """Everything that is learned from, in the order of the fold."""
+    return [
+        curve.Feedback(
+            row.rating, row.effectiveness, row.hz, _effects(row.physical_effects), _effects(row.mental_effects),
+            curve.GROUPS[row.state_group].states[0] if row.state_group else None,
+        )
+        for row in tx.all(AnswerRow, SQL.answers, user_id=user_id)
+    ]  # fmt: skip
+
+
+def _effects(text: str | None) -> effects.Effects:
+    known: effects.Effects = msgspec.json.decode(text) if text else None
+    return known
+
+
+def base(tx: Tx, user_id: UUID) -> curve.Response | None:
+    """What retention kept of the feedback that it removed; None if nothing or not to be read."""
+    row = tx.one(BaseRow, SQL.base, user_id=user_id)
+    try:
+        return curve.parse(row.state) if row else None
+    except curve.Damaged:
+        return None
 
 
 def declare(tx: Tx, user_id: UUID, conditions: list[str]) -> None:

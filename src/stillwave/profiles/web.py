@@ -188,7 +188,7 @@ def profile_page(request: Ask) -> Response[str]:
         sensitivity=curve.sensitivity_level(known.response), transition_s=curve.transition_time_s(known.response),
         volume=round(known.response.vol), feedback_count=known.response.n,
         changes=[{"when": f"{at.astimezone(zone):%d %B, %H:%M}".lstrip("0"), "sentence": text} for at, text in changes],
-        limits=known.limits.sentences, adaptation_on=known.row.adaptation_on,
+        limits=known.limits.sentences, damaged=known.damaged, adaptation_on=known.row.adaptation_on,
         blocked_flags=[f"You reported: {flag}" for flag in flags],
     )  # fmt: skip
 

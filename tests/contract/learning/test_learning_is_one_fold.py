@@ -16,7 +16,7 @@ TOLERANCE = 1e-9
 
 def assert_is_the_fold(database: Database, person: str) -> curve.Response:
     """The profile and its history are what Python folds from the stored feedback."""
-    state, changes = curve.start(), {}
+    state, changes = database.base(person) or curve.start(), {}
     for key, answer in database.answers(person):
         state, change = curve.fold(state, answer)
         changes[key] = msgspec.to_builtins(change)
@@ -26,10 +26,8 @@ def assert_is_the_fold(database: Database, person: str) -> curve.Response:
     assert history.keys() == changes.keys()
     for key, change in changes.items():
         assert history[key].keys() == change.keys()
-        assert (history[key].get("band"), history[key]["flags"]) == (
-            change.get("band"),
-            list(change["flags"]),
-        )
+        said = (history[key].get("band"), history[key].get("group"), history[key]["flags"])
+        assert said == (change.get("band"), change.get("group"), list(change["flags"]))
         assert distance(history[key], change) <= TOLERANCE
     _, _, transition_s, sensitivity, _, *ranges = database.profile(person)
     assert (transition_s, sensitivity) == (curve.transition_time_s(state), curve.sensitivity_level(state))
@@ -61,6 +59,10 @@ def random_hz(dice: random.Random) -> float | None:
     return dice.choice(edges) if dice.random() < 0.2 else round(dice.uniform(0.5, 50), 2)
 
 
+def random_state(dice: random.Random) -> str | None:
+    return dice.choice([None, "joy", *curve.GROUP_OF_STATE, "calm_focus", "evening_wind_down"])
+
+
 def history_of(database: Database, person: str, size: int, dice: random.Random) -> None:
     """Random feedback with late arrivals, edits, deletes and sessions rated later."""
     sessions: list[tuple[str, datetime]] = []
@@ -73,6 +75,7 @@ def history_of(database: Database, person: str, size: int, dice: random.Random) 
             at,
             target_frequency=random_hz(dice),
             effectiveness_rating=dice.choice([None, *range(1, 11)]),
+            target_state=random_state(dice),
         )
         sessions.append(session)
         late = timedelta(hours=dice.choice([0] * 60 + [5, 300]))
@@ -92,7 +95,7 @@ def change_something(
     given: list[str],
     dice: random.Random,
 ) -> None:
-    match dice.choice(["edit", "move", "delete", "forget", "rate", "retune"]):
+    match dice.choice(["edit", "move", "delete", "forget", "rate", "retune", "rename"]):
         case "edit":
             answer = random_answer(dice)
             database.run(
@@ -114,6 +117,9 @@ def change_something(
         case "rate":
             database.run("UPDATE sessions SET effectiveness_rating = ? WHERE user_id = ? AND id = ?",
                          dice.choice([None, 1, 10]), person, dice.choice(sessions)[0])  # fmt: skip
+        case "rename":
+            database.run("UPDATE sessions SET target_state = ? WHERE user_id = ? AND id = ?",
+                         random_state(dice), person, dice.choice(sessions)[0])  # fmt: skip
         case _:
             database.run("UPDATE sessions SET target_frequency = ? WHERE user_id = ? AND id = ?",
                          random_hz(dice), person, dice.choice(sessions)[0])  # fmt: skip
@@ -191,15 +197,15 @@ def test_a_rating_for_a_session_without_feedback_teaches_nothing(database: Datab
     "damage",
     [
         None, "[]", "3", '"text"', "{}", '{"v": 2}',
-        '{"v":1,"n":"x","sens":5,"trans":240,"vol":45,"nt":0,"bands":{}}',
-        '{"v":1,"n":1,"sens":[5],"trans":240,"vol":45,"nt":0,"bands":{}}',
-        '{"v":1,"n":1,"sens":55,"trans":240,"vol":45,"nt":0,"bands":{}}',
-        '{"v":1,"n":1,"sens":5,"trans":240,"vol":1e400,"nt":0,"bands":{}}',
-        '{"v":1,"n":1,"sens":5,"trans":240,"vol":45,"nt":0,"bands":[]}',
-        '{"v":1,"n":1,"sens":5,"trans":240,"vol":45,"nt":0,"bands":{"omega":{}}}',
-        '{"v":1,"n":1,"sens":5,"trans":240,"vol":45,"nt":0,"bands":{"alpha":3}}',
-        '{"v":1,"n":1,"sens":5,"trans":240,"vol":45,"nt":0,"bands":{"alpha":{"n":1,"m":[1,2],"C":[]}}}',
-        '{"v":1,"n":1,"sens":5,"trans":240,"vol":45,"nt":0,"bands":{"theta":{"n":1,"m":["a",0,0,0,0,0,0,0,0],"C":[]}}}',
+        '{"v":2,"n":"x","sens":5,"trans":240,"vol":45,"nt":0,"bands":{},"groups":{}}',
+        '{"v":2,"n":1,"sens":[5],"trans":240,"vol":45,"nt":0,"bands":{},"groups":{}}',
+        '{"v":2,"n":1,"sens":55,"trans":240,"vol":45,"nt":0,"bands":{},"groups":{}}',
+        '{"v":2,"n":1,"sens":5,"trans":240,"vol":1e400,"nt":0,"bands":{},"groups":{}}',
+        '{"v":2,"n":1,"sens":5,"trans":240,"vol":45,"nt":0,"bands":[]}',
+        '{"v":2,"n":1,"sens":5,"trans":240,"vol":45,"nt":0,"bands":{"omega":{}}}',
+        '{"v":2,"n":1,"sens":5,"trans":240,"vol":45,"nt":0,"bands":{"alpha":3}}',
+        '{"v":2,"n":1,"sens":5,"trans":240,"vol":45,"nt":0,"bands":{"alpha":{"n":1,"m":[1,2],"C":[]}}}',
+        '{"v":2,"n":1,"sens":5,"trans":240,"vol":45,"nt":0,"bands":{"theta":{"n":1,"m":["a",0,0,0,0,0,0,0,0],"C":[]}}}',
     ],
 )  # fmt: skip
 def test_a_damaged_profile_is_rebuilt_by_the_next_feedback(database: Database, damage: str | None) -> None:
@@ -226,9 +232,16 @@ def test_a_removed_profile_comes_back_whole_with_its_red_flags(database: Databas
 def test_constants_in_the_database_are_those_of_python(database: Database) -> None:
     bands = database.run("SELECT band, low_hz, high_hz FROM learning_band ORDER BY low_hz")
     assert bands == [(band.name, band.low_hz, band.high_hz) for band in curve.BANDS.values()]
-    kernel = database.run("SELECT j, k, covariance FROM learning_kernel ORDER BY p")
-    assert tuple((j, k) for j, k, _ in kernel) == curve.TRIANGLE
-    assert distance([value for *_, value in kernel], curve.KERNEL) <= 1e-15
+    kernel = database.run("SELECT j, k, covariance, group_covariance FROM learning_kernel ORDER BY p")
+    assert tuple((j, k) for j, k, *_ in kernel) == curve.TRIANGLE
+    assert distance([value for *_, value, _ in kernel], curve.KERNEL) <= 1e-15
+    assert distance([value for *_, value in kernel], curve.GROUP_KERNEL) <= 1e-15
+    assert dict(database.run("SELECT target_state, state_group FROM learning_group")) == curve.GROUP_OF_STATE
+    own: dict[str, list[float]] = {}
+    for group, band, mean in database.run("SELECT state_group, band, mean FROM learning_group_prior ORDER BY j"):
+        own.setdefault(curve.group_key(group, band), []).append(mean)
+    assert own.keys() == curve.GROUP_PRIOR.keys()
+    assert all(distance(mean, curve.GROUP_PRIOR[key]) <= 1e-15 for key, mean in own.items())
     for name, mean in curve.PRIOR.items():
         rows = database.run("SELECT mean FROM learning_prior WHERE band = ? ORDER BY j", name)
         assert distance(rows, [[value] for value in mean]) <= 1e-15

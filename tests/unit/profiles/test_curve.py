@@ -3,13 +3,14 @@
 import json
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwave.profiles import curve, effects
+from stillwave.profiles import curve, effects, rules
 
 RATINGS = st.one_of(st.none(), st.integers(1, 5))
 EFFECTIVENESS = st.one_of(st.none(), st.integers(1, 10))
@@ -18,35 +19,40 @@ GRADES = st.one_of(
     st.floats(0, 3), st.integers(0, 3), st.booleans(), st.sampled_from(["none", "mild", "moderate", "severe"])
 )
 EFFECTS = st.dictionaries(st.sampled_from([*effects.VOCABULARY, "hiccups"]), GRADES, max_size=4)
-FEEDBACK = st.builds(curve.Feedback, RATINGS, EFFECTIVENESS, st.one_of(st.none(), HEARD_HZ), EFFECTS, EFFECTS)
+STATE = st.sampled_from([None, "joy", *curve.GROUP_OF_STATE])
+FEEDBACK = st.builds(
+    curve.Feedback, RATINGS, EFFECTIVENESS, st.one_of(st.none(), HEARD_HZ), EFFECTS, EFFECTS, STATE
+)
 HISTORIES = st.lists(FEEDBACK, max_size=8)
 FEW = settings(max_examples=50, deadline=None)
 
 
 @FEW
-@given(HISTORIES, EFFECTIVENESS, HEARD_HZ)
+@given(HISTORIES, EFFECTIVENESS, HEARD_HZ, STATE)
 def test_a_higher_rating_never_lowers_the_mean_where_it_was_given(
-    history: list[curve.Feedback], effectiveness: int | None, hz: float
+    history: list[curve.Feedback], effectiveness: int | None, hz: float, wanted: str | None
 ) -> None:
     before = curve.fold_all(history)
-    means = [
-        curve.expected(curve.fold(before, curve.Feedback(rating, effectiveness, hz))[0], hz)[0]
-        for rating in range(1, 6)
+    after = [
+        curve.fold(before, curve.Feedback(rating, effectiveness, hz, target_state=wanted))[0] for rating in range(1, 6)
     ]
-    assert all(low <= high for low, high in pairwise(means))
+    for group in (None, curve.group_of(wanted)):
+        means = [curve.expected(state, hz, group)[0] for state in after]
+        assert all(low <= high for low, high in pairwise(means))
 
 
 @FEW
-@given(HISTORIES, RATINGS, HEARD_HZ)
+@given(HISTORIES, RATINGS, HEARD_HZ, STATE)
 def test_a_higher_effectiveness_never_lowers_the_mean_where_it_was_given(
-    history: list[curve.Feedback], rating: int | None, hz: float
+    history: list[curve.Feedback], rating: int | None, hz: float, wanted: str | None
 ) -> None:
     before = curve.fold_all(history)
-    means = [
-        curve.expected(curve.fold(before, curve.Feedback(rating, value, hz))[0], hz)[0]
-        for value in range(1, 11)
+    after = [
+        curve.fold(before, curve.Feedback(rating, value, hz, target_state=wanted))[0] for value in range(1, 11)
     ]
-    assert all(low <= high for low, high in pairwise(means))
+    for group in (None, curve.group_of(wanted)):
+        means = [curve.expected(state, hz, group)[0] for state in after]
+        assert all(low <= high for low, high in pairwise(means))
 
 
 @FEW
@@ -95,14 +101,56 @@ def test_folding_leaves_the_state_before_as_it_was(
 
 
 def test_the_stored_shape_is_the_documented_one() -> None:
-    state = curve.fold_all([curve.Feedback(4, 7, 10.0, {}, {"too_fast": True})])
+    state = curve.fold_all([curve.Feedback(4, 7, 10.0, {}, {"too_fast": True}, "calm_focus")])
     stored = json.loads(curve.serialise(state))
-    assert list(stored) == ["v", "n", "sens", "trans", "vol", "nt", "bands"]
-    assert {key: value for key, value in stored.items() if key != "bands"} == {
-        "v": 1, "n": 1, "sens": 4.94, "trans": 312.0, "vol": 45.0, "nt": 1,
+    assert list(stored) == ["v", "n", "sens", "trans", "vol", "nt", "bands", "groups"]
+    assert {key: value for key, value in stored.items() if key not in ("bands", "groups")} == {
+        "v": 2, "n": 1, "sens": 4.94, "trans": 312.0, "vol": 45.0, "nt": 1,
     }  # fmt: skip
     assert list(stored["bands"]["alpha"]) == ["n", "m", "C"]
     assert (len(stored["bands"]["alpha"]["m"]), len(stored["bands"]["alpha"]["C"])) == (9, 45)
+    assert list(stored["groups"]) == ["calm_alpha"]
+
+
+def test_who_likes_9_hz_in_the_evening_and_11_by_day_is_not_averaged() -> None:
+    liked = {"evening_wind_down": 9.0, "calm_focus": 11.0}
+    history = [
+        curve.Feedback(5 if hz == liked[state] else 1, None, hz, target_state=state)
+        for _ in range(12)
+        for state in liked
+        for hz in (9.0, 11.0)
+    ]
+    state = curve.fold_all(history)
+    at = {wanted: [curve.expected(state, hz, curve.group_of(wanted))[0] for hz in (9.0, 11.0)] for wanted in liked}
+    assert at["evening_wind_down"][0] > at["evening_wind_down"][1] + 0.4
+    assert at["calm_focus"][1] > at["calm_focus"][0] + 0.4
+    whole = [curve.expected(state, hz)[0] for hz in (9.0, 11.0)]
+    assert abs(whole[0] - whole[1]) < 0.15  # the band itself averages
+
+
+def test_a_group_begins_half_way_to_what_its_band_has_learned() -> None:
+    before = curve.fold_all([curve.Feedback(5, None, 11.0, target_state="calm_focus")] * 10)
+    band = curve.expected(before, 11.0)[0] - curve.expected(curve.start(), 11.0)[0]
+    evening = curve.expected(before, 11.0, "evening")[0] - curve.expected(curve.start(), 11.0, "evening")[0]
+    assert band > 0.1
+    assert abs(evening - band / 2) < 1e-12
+
+
+def test_every_state_has_a_group_and_its_window_lies_in_the_group_s_bands() -> None:
+    for key, state in rules.STATES.items():
+        group = curve.GROUPS[curve.GROUP_OF_STATE[key]]
+        touched = {curve.band_of(hz).name for hz in rules.candidates(state, rules.limits(()))}  # type: ignore[union-attr]
+        assert set(group.bands) == touched
+        assert abs(group.spread_hz - 0.4 * (state.high_hz - state.low_hz)) < 1e-9
+        assert abs(group.centre_hz - state.default_hz) <= 0.25
+
+
+@given(st.lists(FEEDBACK, max_size=12))
+def test_version_1_is_read_without_groups(history: list[curve.Feedback]) -> None:
+    state = curve.fold_all(history)
+    bare = {key: value for key, value in json.loads(curve.serialise(state)).items() if key != "groups"}
+    read = curve.parse(json.dumps({**bare, "v": 1}))
+    assert (read.bands, read.groups) == (state.bands, {})
 
 
 @pytest.mark.parametrize(
@@ -138,3 +186,9 @@ def test_ratings_at_one_frequency_pull_the_best_point_there() -> None:
     assert found[0] > 10
     assert curve.expected(state, 12.0)[0] > 0.8
     assert curve.expected(state, 9.0)[0] < 0.4
+
+
+def test_every_constant_is_explained() -> None:
+    told = (Path(__file__).parents[3] / "docs" / "science.md").read_text()
+    named = {name for name in vars(curve) if name.isupper()} - {"VERSION", "TRIANGLE", "GROUP_OF_STATE"}
+    assert {name for name in named if f"`{name}`" not in told and f"`{name} " not in told} == set()

@@ -98,7 +98,7 @@ def test_worse_effects_never_raise_the_dose(state: str, history: list[float], gr
 
 def test_of_equal_scores_the_lowest_frequency_wins() -> None:
     flat = curve.Curve(1, [0.5] * 9, [0.0] * 45)
-    response = curve.Response(1, 1, 5.0, 240.0, 45.0, 0, {"gamma": flat})
+    response = curve.Response(2, 1, 5.0, 240.0, 45.0, 0, {}, {"peak_gamma": flat})
     assert plan(response, "peak_focus").target_hz == 30
 
 

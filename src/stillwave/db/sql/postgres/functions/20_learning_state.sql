@@ -3,23 +3,31 @@
 CREATE OR REPLACE FUNCTION learning_start() RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
-    SELECT '{"v": 1, "n": 0, "sens": 5, "trans": 240, "vol": 45, "nt": 0, "bands": {}}'::jsonb
+    SELECT '{"v": 2, "n": 0, "sens": 5, "trans": 240, "vol": 45, "nt": 0, "bands": {}, "groups": {}}'::jsonb
 $$;
 
--- False for anything that is not of the expected shape, so that a damaged profile is rebuilt and never
--- makes a feedback fail. The twin of curve.parse().
+-- False for anything that is not of the expected shape, so that a damaged profile, or one of version 1, is rebuilt
+-- and never makes a feedback fail. The twin of curve.parse().
 CREATE OR REPLACE FUNCTION learning_readable(state jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$
 BEGIN
     RETURN coalesce(jsonb_path_exists(state, 'strict $ ? (
-            @.v == 1 && @.n >= 0 && @.n < 1000000000 && @.n == @.n.floor()
+            @.v == 2 && @.n >= 0 && @.n < 1000000000 && @.n == @.n.floor()
             && @.nt >= 0 && @.nt < 1000000000 && @.nt == @.nt.floor()
             && @.sens >= 1 && @.sens <= 10 && @.trans >= 60 && @.trans <= 900 && @.vol >= 10 && @.vol <= 70
-            && @.bands.type() == "object")', silent => true), false)
+            && @.bands.type() == "object" && @.groups.type() == "object")', silent => true), false)
         AND NOT EXISTS (
-            SELECT FROM jsonb_each(CASE jsonb_typeof(state -> 'bands') WHEN 'object' THEN state -> 'bands' END)
-            WHERE key NOT IN (SELECT band FROM learning_band)
+            SELECT FROM (
+                SELECT 'bands' AS place, key, value
+                FROM jsonb_each(CASE jsonb_typeof(state -> 'bands') WHEN 'object' THEN state -> 'bands' END)
+                UNION ALL
+                SELECT 'groups', key, value
+                FROM jsonb_each(CASE jsonb_typeof(state -> 'groups') WHEN 'object' THEN state -> 'groups' END)
+            ) AS curve
+            WHERE place = 'bands' AND key NOT IN (SELECT band FROM learning_band)
+               OR place = 'groups'
+                  AND key NOT IN (SELECT state_group || '_' || band FROM learning_group_prior WHERE j = 0)
                OR NOT jsonb_path_exists(value, 'strict $ ? (
                     @.n >= 1 && @.n < 1000000000 && @.n == @.n.floor() && @.m.size() == 9 && @.C.size() == 45
                     && !exists(@.m[*] ? (@.type() != "number")) && !exists(@.C[*] ? (@.type() != "number"))

@@ -32,17 +32,21 @@ BEGIN
 END
 $$;
 
--- Forgets a little, then learns y at hz. Returns the band after it, and the mean at hz before and after.
+-- Signatures of earlier versions, which CREATE OR REPLACE would leave.
+DROP FUNCTION IF EXISTS learning_update(
+    jsonb, learning_band, double precision, double precision, double precision);
+DROP FUNCTION IF EXISTS learning_step(jsonb, integer, integer, double precision, jsonb, jsonb);
+
+-- Forgets a little towards home (mean) and kernel (covariance), where a curve also begins; then learns y at hz.
+-- Returns the curve after it, and the mean at hz before and after.
 CREATE OR REPLACE FUNCTION learning_update(
-    curve jsonb, in_band learning_band, hz double precision, y double precision, noise double precision,
+    curve jsonb, home double precision[], kernel double precision[], in_band learning_band,
+    hz double precision, y double precision, noise double precision,
     OUT curve_after jsonb, OUT moved jsonb)
 LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
-    prior double precision[] := ARRAY(SELECT prior.mean FROM learning_prior AS prior
-                                      WHERE prior.band = in_band.band ORDER BY prior.j);
-    kernel double precision[] := ARRAY(SELECT covariance FROM learning_kernel ORDER BY p);
-    mean double precision[] := coalesce(learning_numbers(curve -> 'm'), prior);
+    mean double precision[] := coalesce(learning_numbers(curve -> 'm'), home);
     covariance double precision[] := coalesce(learning_numbers(curve -> 'C'), kernel);
     before double precision[] := mean;
     u double precision := 8 * (hz - in_band.low_hz) / (in_band.high_hz - in_band.low_hz);
@@ -58,7 +62,7 @@ DECLARE
     most_surprise CONSTANT double precision := 0.6;
 BEGIN
     FOR j IN 1..9 LOOP
-        mean[j] := prior[j] + keep_root * (mean[j] - prior[j]);
+        mean[j] := home[j] + keep_root * (mean[j] - home[j]);
     END LOOP;
     FOR q IN 1..45 LOOP
         covariance[q] := keep * covariance[q] + (1 - keep) * kernel[q];
@@ -91,7 +95,7 @@ $$;
 -- `change` is the row of profile_history.
 CREATE OR REPLACE FUNCTION learning_step(
     INOUT state jsonb, rating integer, effectiveness integer, hz double precision, physical jsonb, mental jsonb,
-    OUT change jsonb)
+    of_group text, OUT change jsonb)
 LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
@@ -109,7 +113,15 @@ DECLARE
     y double precision;
     noise double precision;
     in_band learning_band;
+    curve_key text;
+    curve jsonb;
     curve_after jsonb;
+    prior double precision[];
+    own_prior double precision[];
+    kernel double precision[];
+    own_kernel double precision[];
+    mean double precision[];
+    borrow CONSTANT double precision := 0.5;
     moved jsonb := '{}';
 BEGIN
     SELECT coalesce(max(effects.severity) FILTER (WHERE kind IN ('adverse', 'red_flag')), 0),
@@ -146,9 +158,26 @@ BEGIN
     END IF;
     IF y IS NOT NULL AND hz BETWEEN 0.5 AND 50 THEN
         SELECT * INTO in_band FROM learning_band WHERE low_hz <= hz ORDER BY low_hz DESC LIMIT 1;
-        SELECT * INTO curve_after, moved
-        FROM learning_update(state -> 'bands' -> in_band.band, in_band, hz, y, noise);
+        prior := ARRAY(SELECT one.mean FROM learning_prior AS one WHERE band = in_band.band ORDER BY j);
+        SELECT array_agg(covariance ORDER BY p), array_agg(group_covariance ORDER BY p)
+        INTO kernel, own_kernel FROM learning_kernel;
+        curve := state -> 'bands' -> in_band.band;
+        SELECT * INTO curve_after, moved FROM learning_update(curve, prior, kernel, in_band, hz, y, noise);
         state := jsonb_set(state, ARRAY['bands', in_band.band], curve_after);
+        own_prior := ARRAY(SELECT one.mean FROM learning_group_prior AS one
+                           WHERE state_group = of_group AND band = in_band.band ORDER BY j);
+        -- The curve of such states, if they have one in this band: at home half-way to what the band knew before.
+        IF own_prior <> '{}' THEN
+            mean := coalesce(learning_numbers(curve -> 'm'), prior);
+            FOR point IN 1..9 LOOP
+                own_prior[point] := own_prior[point] + borrow * (mean[point] - prior[point]);
+            END LOOP;
+            curve_key := of_group || '_' || in_band.band;
+            SELECT * INTO curve_after, moved
+            FROM learning_update(state -> 'groups' -> curve_key, own_prior, own_kernel, in_band, hz, y, noise);
+            state := jsonb_set(state, ARRAY['groups', curve_key], curve_after);
+            moved := moved || jsonb_build_object('group', of_group);
+        END IF;
     END IF;
 
     change := moved || jsonb_build_object(

@@ -59,7 +59,8 @@ BEGIN
             ELSE alpha_range END,
         gamma_range = CASE WHEN coalesce(touched, 'gamma') = 'gamma' THEN learning_range(state, 'gamma')
             ELSE gamma_range END,
-        updated_at = coalesce(moment, created_at)
+        updated_at = coalesce(moment, (SELECT base.created_at FROM learning_base AS base WHERE base.user_id = person),
+                              created_at)
     WHERE user_id = person;
 END
 $$;
@@ -79,8 +80,50 @@ BEGIN
 END
 $$;
 
--- Afterwards the profile equals the fold over the person's feedback in the order (created_at, id), and
--- profile_history holds one row for each. Contraindications stay: a red flag leaves only when it is cleared.
+-- Where a person's fold begins: with what retention kept, else with nothing.
+CREATE OR REPLACE FUNCTION learning_origin(person uuid) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN coalesce((SELECT state FROM learning_base WHERE user_id = person AND learning_readable(state)),
+                    learning_start());
+END
+$$;
+
+-- Body of the trigger on learning_pause: before retention removes sessions that began before keep_before, the base is
+-- folded on over their feedback, so that what was learned from them stays. The profile is left as it is. Their rows
+-- of profile_history go, and the checkpoints, which were folded from another base.
+CREATE OR REPLACE FUNCTION keep_learned() RETURNS trigger
+LANGUAGE plpgsql
+SET extra_float_digits = 1  -- floats keep every digit on their way into JSON
+AS $$
+DECLARE
+    base learning_base;
+    feedback record;
+BEGIN
+    PERFORM FROM neural_profiles WHERE user_id = NEW.user_id FOR NO KEY UPDATE;
+    base.state := learning_origin(NEW.user_id);
+    FOR feedback IN
+        SELECT * FROM learning_feedback
+        WHERE user_id = NEW.user_id AND session_start_time < NEW.keep_before ORDER BY created_at, id
+    LOOP
+        SELECT step.state INTO base.state
+        FROM learning_step(base.state, feedback.rating, feedback.effectiveness, feedback.hz,
+                           feedback.physical_effects, feedback.mental_effects, feedback.state_group) AS step;
+        base.created_at := feedback.created_at;
+        DELETE FROM profile_history WHERE user_id = NEW.user_id AND feedback_id = feedback.id;
+    END LOOP;
+    IF base.created_at IS NOT NULL THEN
+        INSERT INTO learning_base (user_id, created_at, state) VALUES (NEW.user_id, base.created_at, base.state)
+        ON CONFLICT (user_id) DO UPDATE SET created_at = excluded.created_at, state = excluded.state;
+        DELETE FROM learning_checkpoint WHERE user_id = NEW.user_id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- Afterwards the profile equals the fold over the person's feedback in the order (created_at, id), begun at the
+-- base that retention kept; profile_history holds one row for each. Contraindications stay: a red flag leaves only when it is cleared.
 -- `since` says that nothing before that moment has changed; NULL folds everything.
 CREATE OR REPLACE FUNCTION rebuild_neural_profile(person uuid, since timestamptz DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -98,7 +141,7 @@ BEGIN
     WHERE user_id = person AND created_at < since AND learning_readable(state)
     ORDER BY created_at DESC, feedback_id DESC LIMIT 1;
     IF NOT FOUND THEN
-        folded.state := learning_start();
+        folded.state := learning_origin(person);
         folded.created_at := '-infinity';
         folded.feedback_id := '00000000-0000-0000-0000-000000000000';
     END IF;
@@ -113,7 +156,7 @@ BEGIN
     LOOP
         SELECT step.state, step.change INTO folded.state, change
         FROM learning_step(folded.state, feedback.rating, feedback.effectiveness, feedback.hz,
-                           feedback.physical_effects, feedback.mental_effects) AS step;
+                           feedback.physical_effects, feedback.mental_effects, feedback.state_group) AS step;
         folded.created_at := feedback.created_at;
         PERFORM learning_note(person, feedback.id, feedback.created_at, folded.state, change);
     END LOOP;

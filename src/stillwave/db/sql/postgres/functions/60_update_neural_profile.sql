@@ -39,7 +39,7 @@ BEGIN
     FROM learning_feedback AS feedback
     CROSS JOIN LATERAL learning_step(
         profile.base_frequency_response, feedback.rating, feedback.effectiveness, feedback.hz,
-        feedback.physical_effects, feedback.mental_effects) AS step
+        feedback.physical_effects, feedback.mental_effects, feedback.state_group) AS step
     WHERE feedback.user_id = NEW.user_id AND feedback.id = NEW.id
       AND feedback.session_start_time = NEW.session_start_time;
     PERFORM learning_note(NEW.user_id, NEW.id, NEW.created_at, new_state, new_change);
@@ -80,8 +80,8 @@ BEGIN
 END
 $$;
 
--- Once for a whole statement, cascades included: removing a year of sessions refolds each person once.
--- For an erased person learning_allowed() is false by then.
+-- Once for a whole statement, cascades included: removing a year of sessions refolds each person once; people in
+-- learning_pause not at all. For an erased person learning_allowed() is false by then.
 CREATE OR REPLACE FUNCTION relearn_deleted_feedback() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
@@ -89,7 +89,7 @@ BEGIN
     PERFORM rebuild_neural_profile(person, since)
     FROM (SELECT user_id AS person, min(created_at) AS since
           FROM gone WHERE learns GROUP BY user_id ORDER BY user_id) AS people
-    WHERE learning_allowed(person);
+    WHERE learning_allowed(person) AND person NOT IN (SELECT user_id FROM learning_pause);
     RETURN NULL;
 END
 $$;

@@ -8,7 +8,9 @@ SELECT feedback.user_id,
        sessions.effectiveness_rating AS effectiveness,
        sessions.target_frequency::double precision AS hz,
        feedback.physical_effects,
-       feedback.mental_effects
+       feedback.mental_effects,
+       (SELECT state_group FROM learning_group WHERE learning_group.target_state = sessions.target_state)
+           AS state_group
 FROM session_feedback AS feedback
 JOIN sessions ON sessions.user_id = feedback.user_id
              AND sessions.id = feedback.session_id

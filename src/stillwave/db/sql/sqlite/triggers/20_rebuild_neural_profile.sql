@@ -1,22 +1,104 @@
 -- INSERT INTO rebuild_neural_profile (user_id) VALUES (...): afterwards the profile equals the fold over the
--- person's feedback in the order (created_at, id), and profile_history holds one row for each.
+-- person's feedback in the order (created_at, id), begun at the base that retention kept; profile_history holds one
+-- row for each. With `since`, nothing before that moment has changed.
 -- Contraindications stay: a red flag leaves only when it is cleared. Nothing happens to a person who is erased,
 -- disabled, restricted or has adaptation switched off, nor while learning_pause holds the person.
 DROP VIEW IF EXISTS rebuild_neural_profile;
-CREATE VIEW rebuild_neural_profile AS SELECT user_id FROM neural_profiles WHERE false;
+CREATE VIEW rebuild_neural_profile AS SELECT user_id, updated_at AS since FROM neural_profiles WHERE false;
 
 CREATE TRIGGER rebuild_neural_profile_fold INSTEAD OF INSERT ON rebuild_neural_profile
 WHEN NEW.user_id IN (SELECT user_id FROM learning_person) AND NEW.user_id NOT IN (SELECT user_id FROM learning_pause)
 BEGIN
     INSERT INTO start_neural_profile (user_id) VALUES (NEW.user_id);
+    INSERT INTO learning_fold (user_id, state, folded_at, folded_id)
+    SELECT user_id, state, created_at, feedback_id FROM learning_checkpoint
+    WHERE user_id = NEW.user_id AND created_at < NEW.since
+    ORDER BY created_at DESC, feedback_id DESC LIMIT 1;
+    INSERT INTO learning_fold (user_id, state, folded_at, folded_id)
+    SELECT user_id, state, folded_at, folded_id FROM learning_origin
+    WHERE user_id = NEW.user_id AND user_id NOT IN (SELECT user_id FROM learning_fold);
+    DELETE FROM learning_checkpoint
+    WHERE user_id = NEW.user_id AND (created_at, feedback_id)
+          > (SELECT folded_at, folded_id FROM learning_fold WHERE user_id = NEW.user_id);
+    DELETE FROM profile_history
+    WHERE user_id = NEW.user_id AND (created_at, feedback_id)
+          > (SELECT folded_at, folded_id FROM learning_fold WHERE user_id = NEW.user_id);
+    INSERT INTO learning_step
+    SELECT feedback.*
+    FROM learning_fold AS fold
+    CROSS JOIN learning_feedback AS feedback ON feedback.user_id = fold.user_id
+    WHERE fold.user_id = NEW.user_id AND (feedback.created_at, feedback.id) > (fold.folded_at, fold.folded_id)
+    ORDER BY feedback.created_at, feedback.id;
+    UPDATE learning_fold SET touched = NULL WHERE user_id = NEW.user_id;
+    INSERT INTO store_neural_profile (user_id) VALUES (NEW.user_id);
+END;
+
+-- Writes the folded state into the profile, with the columns that follow from it.
+DROP VIEW IF EXISTS store_neural_profile;
+CREATE VIEW store_neural_profile AS SELECT user_id FROM neural_profiles WHERE false;
+
+CREATE TRIGGER store_neural_profile_row INSTEAD OF INSERT ON store_neural_profile
+BEGIN
     UPDATE neural_profiles
-    SET base_frequency_response = '{"v":1,"n":0,"sens":5.0,"trans":240.0,"vol":45.0,"nt":0,"bands":{}}',
-        optimal_transition_time = 240, sensitivity_level = 5, updated_at = created_at,
-        delta_range_low = NULL, delta_range_high = NULL, theta_range_low = NULL, theta_range_high = NULL,
-        alpha_range_low = NULL, alpha_range_high = NULL, gamma_range_low = NULL, gamma_range_high = NULL
-    WHERE user_id = NEW.user_id;
-    DELETE FROM profile_history WHERE user_id = NEW.user_id;
-    INSERT INTO learning_step SELECT * FROM learning_feedback WHERE user_id = NEW.user_id ORDER BY created_at, id;
+    SET base_frequency_response = fold.state,
+        sensitivity_level = CAST(json_extract(fold.state, '$.sens') + 0.5 AS INTEGER),
+        optimal_transition_time = CAST(json_extract(fold.state, '$.trans') + 0.5 AS INTEGER),
+        updated_at = coalesce(fold.moved_at, nullif(fold.folded_at, ''),
+                              (SELECT created_at FROM learning_base WHERE user_id = NEW.user_id),
+                              neural_profiles.created_at)
+    FROM learning_fold AS fold
+    WHERE neural_profiles.user_id = NEW.user_id AND fold.user_id = NEW.user_id;
+    INSERT INTO learning_range (user_id, band)
+    SELECT user_id, band FROM learning_fold CROSS JOIN learning_band
+    WHERE user_id = NEW.user_id AND coalesce(touched, band) = band AND band <> 'beta';
+    DELETE FROM learning_fold WHERE user_id = NEW.user_id;
+END;
+
+-- Writes the preferred range of a band of the state being folded: the stretch around the best-rated point k that the
+-- ratings cannot tell from it, half a grid step each side and clipped to the band; NULL for a band without ratings.
+-- The twin of curve.preferred_range(). The pair (j, k), j >= k, stands at j * (j + 1) / 2 + k of the covariance.
+DROP VIEW IF EXISTS learning_range;
+CREATE VIEW learning_range AS SELECT user_id, touched AS band FROM learning_fold WHERE false;
+
+CREATE TRIGGER learning_range_row INSTEAD OF INSERT ON learning_range
+BEGIN
+    UPDATE neural_profiles
+    SET delta_range_low = CASE NEW.band WHEN 'delta' THEN work.low_hz ELSE delta_range_low END,
+        delta_range_high = CASE NEW.band WHEN 'delta' THEN work.high_hz ELSE delta_range_high END,
+        theta_range_low = CASE NEW.band WHEN 'theta' THEN work.low_hz ELSE theta_range_low END,
+        theta_range_high = CASE NEW.band WHEN 'theta' THEN work.high_hz ELSE theta_range_high END,
+        alpha_range_low = CASE NEW.band WHEN 'alpha' THEN work.low_hz ELSE alpha_range_low END,
+        alpha_range_high = CASE NEW.band WHEN 'alpha' THEN work.high_hz ELSE alpha_range_high END,
+        gamma_range_low = CASE NEW.band WHEN 'gamma' THEN work.low_hz ELSE gamma_range_low END,
+        gamma_range_high = CASE NEW.band WHEN 'gamma' THEN work.high_hz ELSE gamma_range_high END
+    FROM (
+        WITH
+        point (j, mean) AS MATERIALIZED (
+            SELECT key, value
+            FROM learning_fold CROSS JOIN json_each(state, '$.bands.' || NEW.band || '.m')
+            WHERE user_id = NEW.user_id),
+        pair (p, value) AS MATERIALIZED (
+            SELECT key, value
+            FROM learning_fold CROSS JOIN json_each(state, '$.bands.' || NEW.band || '.C')
+            WHERE user_id = NEW.user_id),
+        top (k, mean) AS MATERIALIZED (SELECT j, mean FROM point ORDER BY mean DESC, j LIMIT 1),
+        far (j, k) AS MATERIALIZED (
+            SELECT j, k
+            FROM top
+            CROSS JOIN point
+            CROSS JOIN pair AS kk ON kk.p = k * (k + 1) / 2 + k
+            CROSS JOIN pair AS jj ON jj.p = j * (j + 1) / 2 + j
+            CROSS JOIN pair AS kj ON kj.p = max(k, j) * (max(k, j) + 1) / 2 + min(k, j)
+            WHERE top.mean - point.mean > 0.03
+              AND (top.mean - point.mean) * (top.mean - point.mean)
+                  > 0.25 * (kk.value + jj.value - 2 * kj.value))
+        SELECT max(band.low_hz, band.low_hz + (band.high_hz - band.low_hz) / 8
+                   * (coalesce((SELECT max(j) + 1 FROM far WHERE j < far.k), 0) - 0.5)) AS low_hz,
+               min(band.high_hz, band.low_hz + (band.high_hz - band.low_hz) / 8
+                   * (coalesce((SELECT min(j) - 1 FROM far WHERE j > far.k), 8) + 0.5)) AS high_hz
+        FROM (SELECT 1) LEFT JOIN learning_band AS band ON band.band = NEW.band AND EXISTS (SELECT 1 FROM top)
+    ) AS work
+    WHERE neural_profiles.user_id = NEW.user_id;
 END;
 
 -- Makes a missing profile. Its state is NULL, so that the fold which follows is a rebuild: there may be earlier

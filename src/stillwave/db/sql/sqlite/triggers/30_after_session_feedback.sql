@@ -14,16 +14,25 @@ BEGIN
     SELECT user_id, NEW.id FROM learning_person WHERE user_id = NEW.user_id;
 
     -- Folded at once, unless something newer is folded already or the state cannot be read ...
-    INSERT INTO learning_step
-    SELECT * FROM learning_feedback
-    WHERE user_id = NEW.user_id AND id = NEW.id AND session_start_time = NEW.session_start_time
+    INSERT INTO learning_fold (user_id, state, folded_at, folded_id, touched)
+    SELECT user_id, base_frequency_response, '', '', ''
+    FROM neural_profiles
+    WHERE user_id = NEW.user_id
       AND user_id IN (SELECT user_id FROM learning_person)
       AND user_id IN (SELECT user_id FROM learning_readable)
       AND NOT EXISTS (SELECT 1 FROM profile_history
                       WHERE user_id = NEW.user_id AND created_at >= NEW.created_at
                         AND (created_at, feedback_id) > (NEW.created_at, NEW.id));
-    -- ... then everything is folded anew.
-    INSERT INTO rebuild_neural_profile (user_id)
-    SELECT NEW.user_id
+    INSERT INTO learning_step
+    SELECT feedback.*
+    FROM learning_fold AS fold
+    CROSS JOIN learning_feedback AS feedback ON feedback.user_id = fold.user_id
+    WHERE fold.user_id = NEW.user_id AND feedback.id = NEW.id
+      AND feedback.session_start_time = NEW.session_start_time;
+    INSERT INTO store_neural_profile (user_id) SELECT user_id FROM learning_fold WHERE user_id = NEW.user_id;
+    -- ... then it is folded anew from there, or from the beginning.
+    INSERT INTO rebuild_neural_profile (user_id, since)
+    SELECT NEW.user_id,
+           (SELECT NEW.created_at FROM learning_readable WHERE user_id = NEW.user_id)
     WHERE NOT EXISTS (SELECT 1 FROM profile_history WHERE user_id = NEW.user_id AND feedback_id = NEW.id);
 END;

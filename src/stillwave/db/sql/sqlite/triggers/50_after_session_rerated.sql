@@ -1,10 +1,9 @@
 DROP TRIGGER IF EXISTS after_session_rerated;
-CREATE TRIGGER after_session_rerated AFTER UPDATE OF effectiveness_rating, target_frequency ON sessions
-WHEN (OLD.effectiveness_rating, OLD.target_frequency) IS NOT (NEW.effectiveness_rating, NEW.target_frequency)
+CREATE TRIGGER after_session_rerated AFTER UPDATE OF effectiveness_rating, target_frequency, target_state ON sessions
+WHEN (OLD.effectiveness_rating, OLD.target_frequency, OLD.target_state) IS NOT (NEW.effectiveness_rating, NEW.target_frequency, NEW.target_state)
 BEGIN
-    INSERT INTO rebuild_neural_profile (user_id)
-    SELECT NEW.user_id
-    WHERE EXISTS (SELECT 1 FROM session_feedback
-                  WHERE user_id = NEW.user_id AND session_id = NEW.id AND session_start_time = NEW.start_time
-                    AND learns = 1);
+    INSERT INTO rebuild_neural_profile (user_id, since)
+    SELECT user_id, min(created_at) FROM session_feedback
+    WHERE user_id = NEW.user_id AND session_id = NEW.id AND session_start_time = NEW.start_time AND learns = 1
+    GROUP BY user_id;
 END;

@@ -1,0 +1,159 @@
+"""The learning triggers against the Python reference, and how long they take.
+
+    python bench/learning_database.py --speed
+    python bench/learning_database.py --equal 5000
+    python bench/learning_database.py --equal 5000 --postgres postgresql://postgres@127.0.0.1:5432/{}
+
+On plain SQLite and SQLCipher, and on the PostgreSQL server at --postgres (its `{}` stands for a database's name; one
+is made and removed). --equal folds that many random histories with late arrivals, edits and deletes, and says how far
+trigger and reference are apart at most. --speed measures CPU time in this process for SQLite and wall
+time for PostgreSQL, which wants a quiet machine.
+"""
+
+import argparse
+import contextlib
+import random
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import psycopg
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from stillwave.db import migrate
+from stillwave.db.database import open_database
+from stillwave.profiles import curve, rules
+from tests.cast import settings_for
+from tests.contract.learning.test_learning_is_one_fold import (
+    change_something,
+    random_answer,
+    random_hz,
+    random_state,
+)
+from tests.learning_database import SQL, T0, Database, distance
+
+
+@contextlib.contextmanager
+def sqlite() -> Iterator[Database]:
+    """Plain SQLite in memory."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = ON")
+    for path in sorted((SQL / "sqlite" / "migrations").glob("*.sql")):
+        connection.executescript(path.read_text())
+    database = Database(connection, "sqlite")
+    database.apply_code()
+    yield database
+    connection.close()
+
+
+@contextlib.contextmanager
+def sqlcipher() -> Iterator[Database]:
+    """The program's own embedded database."""
+    with tempfile.TemporaryDirectory() as folder:
+        opened = open_database(settings_for(Path(folder) / "data"))
+        migrate.upgrade(opened)
+        connection = opened.raw()
+        connection.execute("PRAGMA synchronous = OFF")
+        yield Database(connection, "sqlite")
+        connection.close()
+        opened.close()
+
+
+@contextlib.contextmanager
+def postgres(url: str) -> Iterator[Database]:
+    """A database of its own on a server."""
+    with psycopg.connect(url.format("postgres"), autocommit=True) as admin, tempfile.TemporaryDirectory() as folder:
+        admin.execute("DROP DATABASE IF EXISTS stillwave_bench WITH (FORCE)")
+        admin.execute("CREATE DATABASE stillwave_bench")
+        opened = open_database(settings_for(Path(folder) / "data", url.format("stillwave_bench")))
+        migrate.upgrade(opened)
+        opened.close()
+        with psycopg.connect(url.format("stillwave_bench"), autocommit=True) as connection:
+            yield Database(connection, "postgres")
+        admin.execute("DROP DATABASE stillwave_bench WITH (FORCE)")
+
+
+def equal(database: Database, count: int, seed: int) -> float:
+    """The largest difference between the profile and the reference over so many histories of 4 to 12 feedbacks."""
+    worst = 0.0
+    for number in range(count):
+        dice, person = random.Random(seed * 1_000_003 + number), database.person()
+        sessions, given = [], []
+        for n in range(dice.randint(4, 12)):
+            at = T0 + timedelta(hours=n)
+            sessions.append(
+                database.session(
+                    person, at, target_frequency=random_hz(dice), target_state=random_state(dice),
+                    effectiveness_rating=dice.choice([None, *range(1, 11)]),
+                )
+            )  # fmt: skip
+            late = timedelta(hours=dice.choice([0, 0, 0, 5]))
+            given.append(database.feedback(person, sessions[-1], at + timedelta(minutes=9) - late, **random_answer(dice)))
+            if dice.random() < 0.15 and given:
+                change_something(database, person, sessions, given, dice)
+        expected = curve.fold_all(answer for _, answer in database.answers(person))
+        worst = max(worst, distance(msgspec.to_builtins(database.state(person)), msgspec.to_builtins(expected)))
+        database.run("DELETE FROM users WHERE id = ?", person)
+    return worst
+
+
+def speed(database: Database, size: int = 1000) -> str:
+    """Median milliseconds that a feedback's INSERT takes, of a late one and of an edit; seconds of a rebuild."""
+    person, dice = database.person(), random.Random(1)
+    clock = time.perf_counter if database.engine == "postgres" else time.process_time
+    spent: dict[str, list[float]] = {"in order": [], "late": [], "edited": []}
+    last = ""
+    for n in range(size):
+        wanted = dice.choice(["evening_wind_down", "calm_focus", "creativity"])
+        state, at = rules.STATES[wanted], T0 + timedelta(hours=n)
+        hz = round(dice.uniform(state.low_hz, state.high_hz), 2)
+        session = database.session(
+            person, at, target_frequency=hz, target_state=wanted, effectiveness_rating=dice.randint(1, 10)
+        )
+        late = n % 50 == 49
+        begun = clock()
+        given = at + timedelta(minutes=1) - timedelta(hours=10 if late else 0)
+        last = database.feedback(person, session, given, rating=dice.randint(1, 5), physical_effects={"headache": n % 3})
+        spent["late" if late else "in order"].append(1000 * (clock() - begun))
+        if late:
+            begun = clock()
+            database.run("UPDATE session_feedback SET rating = 3 WHERE user_id = ? AND id = ?", person, last)
+            spent["edited"].append(1000 * (clock() - begun))
+    begun = clock()
+    database.rebuild(person)
+    rebuilt = clock() - begun
+    parts = [f"{kind} {statistics.median(times):.2f} ms" for kind, times in spent.items()]
+    return f"{', '.join(parts)}; rebuild of {size} {rebuilt:.2f} s"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", 1)[0])
+    parser.add_argument("--equal", type=int, metavar="N", help="compare over N random histories")
+    parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--postgres", action="append", default=[], metavar="URL", help="a server; {} for the database")
+    parser.add_argument("--only", choices=("sqlite", "sqlcipher", "postgres"))
+    options = parser.parse_args()
+    kinds = [("sqlite", "SQLite", sqlite), ("sqlcipher", "SQLCipher", sqlcipher)]
+    kinds += [("postgres", url, lambda url=url: postgres(url)) for url in options.postgres]
+    for kind, title, opening in kinds:
+        if options.only not in (None, kind):
+            continue
+        with opening() as database:
+            version = "SHOW server_version" if database.engine == "postgres" else "SELECT sqlite_version()"
+            print(f"{title.split('@')[-1]} ({database.run(version)[0][0]})", flush=True)
+            if options.speed:
+                print("  " + speed(database), flush=True)
+            if options.equal:
+                print(f"  {options.equal} histories, at most {equal(database, options.equal, options.seed):.3g} apart", flush=True)
+
+
+if __name__ == "__main__":
+    main()
