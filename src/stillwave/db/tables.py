@@ -263,8 +263,11 @@ SESSIONS = Table(
         _made("position_s", WHOLE, "behaviour", "how far the person has listened", unit="s"),
         _may("plan", JSON, "health", "why this session looks as it does, in words and numbers"),
         _may("programme", JSON, "behaviour", "everything the sound is made from; the same programme gives the same sound"),
+        _may("arm", words(10), "health", "beat or steady (the same without the beat) while the person compares; empty: not compared"),
+        _may("arm_revealed_at", MOMENT, "behaviour", "when the person looked which of the two it was", unit="UTC"),
+        _may("arm_rating", WHOLE, "health", "the rating as it was when the person looked; the comparison counts this one", unit="1-5"),
     ),
-    checks=("sessions_session_type_known", "sessions_effectiveness_range", "sessions_base_frequency_positive", "sessions_target_frequency_positive", "sessions_volume_range", "sessions_position_positive", "sessions_id_holds_start_time", "sessions_end_after_start"),
+    checks=("sessions_session_type_known", "sessions_effectiveness_range", "sessions_base_frequency_positive", "sessions_target_frequency_positive", "sessions_volume_range", "sessions_position_positive", "sessions_id_holds_start_time", "sessions_end_after_start", "sessions_arm_known", "sessions_revealed_has_arm", "sessions_arm_rating_range"),
     foreign_keys=(_FK_USER,),
     indexes=(
         Index("idx_sessions_user_id", ("user_id",)),
@@ -457,8 +460,23 @@ SCREENINGS = Table(
         _must("version", WHOLE, "account", "which questions"),
         _must("answered_at", MOMENT, "behaviour", "when", unit="UTC"),
         _must("answers", TEXT, "health", "what was answered", sealed=True),
+        _may("wording_sha256", SHA256, "account", "proves which wording was answered; another wording is asked again"),
     ),
     checks=("screenings_answers_sealed",),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+CLEARANCES = Table(
+    name="clearances",
+    what="A person's own record that a clinician cleared what blocks the beat; it counts for a year and can be taken back.",
+    owner="user_id", retention="account", key=("user_id", "id"),
+    columns=(
+        _owner(), _key(made=False),
+        _must("statement", TEXT, "health", "what was cleared, by the clinician on which day, a note, and the reports known by then", sealed=True),
+        _must("created_at", MOMENT, "behaviour", "when it was recorded", unit="UTC"),
+        _may("ended_at", MOMENT, "behaviour", "when the person took it back", unit="UTC"),
+    ),
+    checks=("clearances_statement_sealed", "clearances_ended_after_created"),
     foreign_keys=(_FK_USER,),
 )  # fmt: skip
 
@@ -667,7 +685,7 @@ AUDIT_HEADS = Table(
 TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
     SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, SECOND_FACTORS, RECOVERY_CODES,
-    CONSENTS, SCREENINGS, IDEMPOTENCY_KEYS, UNLINK_OUTBOX, AUDIT_EVENTS, AUDIT_HEADS,
+    CONSENTS, SCREENINGS, CLEARANCES, IDEMPOTENCY_KEYS, UNLINK_OUTBOX, AUDIT_EVENTS, AUDIT_HEADS,
     LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, LEARNING_GROUP, LEARNING_GROUP_PRIOR, EFFECT_VOCABULARY,
     LEARNING_WORK, LEARNING_WORK_CURVE, LEARNING_FOLD, LEARNING_CHECKPOINT, LEARNING_BASE, LEARNING_PAUSE,
 )  # fmt: skip

@@ -1,4 +1,6 @@
 -- Every feedback that teaches, with what its session tells: the one place that says what is folded.
+-- Sessions of the comparison ("Does it work for me?") have no frequency here: without the beat there is nothing to
+-- learn from, ever; with it, not before the person looked. Else the next plan would tell which of the two it was.
 DROP VIEW IF EXISTS learning_feedback;
 CREATE VIEW learning_feedback AS
 SELECT feedback.user_id,
@@ -7,7 +9,8 @@ SELECT feedback.user_id,
        feedback.created_at,
        feedback.rating,
        sessions.effectiveness_rating AS effectiveness,
-       sessions.target_frequency AS hz,
+       CASE WHEN sessions.arm IS NULL OR (sessions.arm = 'beat' AND sessions.arm_revealed_at IS NOT NULL)
+            THEN sessions.target_frequency END AS hz,
        feedback.physical_effects,
        feedback.mental_effects,
        (SELECT state_group FROM learning_group WHERE learning_group.target_state = sessions.target_state)
