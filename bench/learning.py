@@ -32,7 +32,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.profiles import curve, rules
+from stillwave.profiles import curve, rules, screening
 from stillwave.profiles import effects as vocabulary
 
 Floats = NDArray[np.float64]
@@ -389,7 +389,7 @@ class ExactBand(Exact):
 @functools.cache
 def _parts(state: str) -> list[tuple[str, Floats]]:
     """The frequencies that may be planned for a state, band by band."""
-    grid = rules.candidates(rules.STATES[state], rules.limits(()))
+    grid = rules.candidates(rules.STATES[state], screening.limits(()))
     names = dict.fromkeys(_band(hz) for hz in grid)
     return [(name, np.array([hz for hz in grid if _band(hz) == name])) for name in names]
 
@@ -410,7 +410,7 @@ class Fitted(Fixed):
         if not len(seen):
             return super().recommend(state, n_so_far)
         window = rules.STATES[state]
-        grid = np.array(rules.candidates(window, rules.limits(())))
+        grid = np.array(rules.candidates(window, screening.limits(())))
         kernel = ConstantKernel(0.04, (0.001, 0.25)) * RBF(0.2, (0.05, 1.0)) + WhiteKernel(0.04, (0.005, 0.25))
         model = GaussianProcessRegressor(kernel)
         width = window.high_hz - window.low_hz

@@ -20,11 +20,12 @@ from stillwave.errors import Forbidden, NotFound
 from stillwave.feedback import actions as feedback
 from stillwave.feedback.rules import Answer
 from stillwave.profiles import actions as profiles
-from stillwave.profiles.rules import Screening
+from stillwave.profiles.rules import Kind
+from stillwave.profiles.screening import Screening
 from stillwave.progress import actions as progress
 from stillwave.progress.rules import Day
 from stillwave.sessions import actions as sessions
-from stillwave.sessions.rules import Kind, Progress, Wish
+from stillwave.sessions.rules import Progress, Wish
 from stillwave.web import gate, pages
 from stillwave.web.gate import Me
 from stillwave.web.kit import kit_of

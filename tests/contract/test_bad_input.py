@@ -84,6 +84,7 @@ SIGN_IN = {"email": ALICE.email, "password": ALICE.password}
 WISH: dict[str, object] = {"target_state": "calm_focus", "minutes": 5}
 ANSWER: dict[str, object] = {"rating": 4}
 DAY: dict[str, object] = {"date": "2026-11-25", "sleep_quality": 5}
+CLEARED = {"condition": "recent_head_injury", "cleared_on": "2026-11-20", "password": ALICE.password, "understood": True}
 LIKES: dict[str, object] = {"preferred_duration": 20}
 PASSWORDS = {"current_password": ALICE.password, "password": "seven quiet otters sleeping"}
 RECOVERY = {"email": ALICE.email, "code": "ABCD-EFGH-JKMN-PQRS", "password": "seven quiet otters sleeping"}
@@ -121,7 +122,12 @@ BODIES: list[tuple[str, str, dict[str, Any], dict[str, list[object]]]] = [
     }),
     ("POST", "/api/v1/sessions", WISH, {
         "kind": listed(20), "initial_state": listed(20), "target_state": [*listed(20), None], "background": listed(50),
-        "minutes": whole(5, 120), "headphones": FLAGS, "confirm": FLAGS, "background_only": FLAGS,
+        "minutes": whole(5, 120), "headphones": FLAGS, "confirm": FLAGS, "background_only": FLAGS, "as_usual": FLAGS,
+        "choice": listed(20), "listening": listed(20),
+    }),
+    ("POST", "/api/v1/clearances", CLEARED, {
+        "condition": [*listed(60), "epilepsy", "under_16", "adverse:seizure", None], "cleared_on": DATES,
+        "password": [*words(1024), "", f"{CANARY} not mine", None], "understood": [*FLAGS, False], "note": words(1000),
     }),
     ("PATCH", "/api/v1/sessions/{session}", {"position_s": 5}, {
         "position_s": ["5", True, None, [], Raw("NaN"), Raw("Infinity"), Raw("1e400"), -1, 14401, Raw("9" * 400)], "ended": FLAGS,

@@ -15,7 +15,9 @@ def test_the_second_plan_differs_because_of_the_rating(served: Served, clock: Cl
     alice = served.visitor()
     alice.sign_up(ALICE)
     assert alice.get("/api/v1/me").json()["needs"] == "screening"
-    assert alice.screened() == {"blocked": False, "limits": [], "states": list_of_states()}
+    assert alice.screened() == {
+        "blocked": False, "limits": [], "states": list_of_states(), "ask_again": "", "wording_version": 1
+    }
 
     first = alice.session(target_state="calm_focus", initial_state="alert_focus", minutes=5)
     assert first["target_hz"] == 10.0

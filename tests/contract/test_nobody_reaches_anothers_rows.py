@@ -30,13 +30,17 @@ class Route(NamedTuple):
 
     @property
     def of_one_row(self) -> bool:
-        return any(name in self.path for name in ("_id:uuid}", "{date:date}"))
+        return any(name in self.path for name in ("_id:uuid}", D))
 
 
-S, L, D = "{session_id:uuid}", "{login_id:uuid}", "{date:date}"
+S, L, D, C = "{session_id:uuid}", "{login_id:uuid}", "{date:date}", "{clearance_id:uuid}"
 ANSWER, SECRET = {"rating": 1}, {"password": ALICE.password, "confirm": "erase"}
 PROOF = {"password": ALICE.password, "code": "123456"}
 NEW_PASSWORD = {"current_password": ALICE.password, "password": "seven quiet otters sleeping"}
+CLEARED = {
+    "condition": "recent_head_injury", "cleared_on": "2026-11-20", "password": ALICE.password, "understood": True,
+    "note": "mine alone",
+}  # fmt: skip
 
 ROUTES = [
     Route("POST", "/api/v1/accounts", open_to_all=True),
@@ -62,6 +66,11 @@ ROUTES = [
     Route("PUT", "/api/v1/profile/adaptation", {"on": False}),
     Route("GET", "/api/v1/screening"),
     Route("PUT", "/api/v1/screening", {**SCREENING, "age_group": "16_17"}),
+    Route("GET", "/api/v1/clearances"),
+    Route("POST", "/api/v1/clearances", CLEARED),
+    Route("DELETE", f"/api/v1/clearances/{C}"),
+    Route("GET", "/api/v1/comparison"),
+    Route("POST", "/api/v1/comparison/reveal", {}),
     Route("POST", "/api/v1/sessions", {"target_state": "calm_focus", "minutes": 5}),
     Route("GET", "/api/v1/sessions"),
     Route("GET", f"/api/v1/sessions/{S}"),
@@ -70,6 +79,7 @@ ROUTES = [
     Route("GET", f"/api/v1/sessions/{S}/audio.wav"),
     Route("GET", f"/api/v1/sessions/{S}/audio.flac"),
     Route("GET", f"/api/v1/sessions/{S}/audio.opus"),
+    Route("POST", f"/api/v1/sessions/{S}/reveal", {}),
     Route("POST", f"/api/v1/sessions/{S}/feedback", ANSWER),
     Route("GET", f"/api/v1/sessions/{S}/feedback"),
     Route("PUT", f"/api/v1/sessions/{S}/feedback", ANSWER),
@@ -115,11 +125,17 @@ ROUTES = [
     Route("POST", "/logins/revoke-others", {}),
     Route("GET", "/screening"),
     Route("POST", "/screening", {"age_group": "16_17", "none": "yes", "agree_not_driving": "yes"}),
+    Route("GET", "/clearances"),
+    Route("POST", "/clearances", {**CLEARED, "understood": "yes"}),
+    Route("POST", f"/clearances/{C}/revoke", {}),
+    Route("POST", "/comparison", {"give": "yes"}),
+    Route("POST", "/comparison/reveal", {}),
     Route("GET", "/profile"),
     Route("POST", "/profile/adaptation", {"on": "no"}),
     Route("GET", "/start"),
     Route("POST", "/sessions", {"target_state": "calm_focus", "minutes": "5"}),
     Route("GET", f"/sessions/{S}"),
+    Route("POST", f"/sessions/{S}/reveal", {}),
     Route("GET", f"/sessions/{S}/rate"),
     Route("POST", f"/sessions/{S}/rate", {"rating": "1"}),
     Route("GET", "/history"),
@@ -141,21 +157,25 @@ class Places(NamedTuple):
 
     session: str
     login: str
+    clearance: str
 
     def fill(self, path: str) -> str:
-        filled = path.replace(S, self.session).replace(L, self.login).replace(D, "2026-11-25")
+        filled = path.replace(S, self.session).replace(L, self.login).replace(D, "2026-11-25").replace(C, self.clearance)
         return filled.replace("{purpose:str}", "health_data")
 
 
 @pytest.fixture
 def places(alice: Visitor, clock: Clock) -> Places:
-    """Alice has a rated session, a diary day and a login."""
+    """Alice has a rated session, a diary day, a login and a clearance."""
     session = alice.session(background_only=True)["id"]
     clock.advance(minutes=6)
     alice.rate(session, feedback_text="mine alone")
     kept = alice.post("/api/v1/progress", json={"date": "2026-11-25", "sleep_quality": 9, "notes": "mine alone"})
     assert kept.status_code == 201
-    return Places(session, alice.get("/api/v1/logins").json()[0]["id"])
+    alice.screened(none=False, conditions=["recent_head_injury"])
+    cleared = alice.post("/api/v1/clearances", json=CLEARED)
+    assert cleared.status_code == 201
+    return Places(session, alice.get("/api/v1/logins").json()[0]["id"], cleared.json()["id"])
 
 
 def ask(visitor: Visitor, route: Route, places: Places) -> httpx.Response:
@@ -169,7 +189,7 @@ def all_of(alice: Visitor, places: Places) -> dict[str, Any]:
     """Everything Alice could notice having changed."""
     found = {
         path: alice.get(f"/api/v1/{path}").json()
-        for path in ("me", "logins", "preferences", "consents", "profile", "screening", "sessions", "progress")
+        for path in ("me", "logins", "preferences", "consents", "profile", "screening", "clearances", "sessions", "progress")
     }
     for login in found["logins"]:
         login.pop("last_seen_at")
@@ -202,14 +222,18 @@ def test_another_persons_ids_are_not_found(served: Served, alice: Visitor, bob: 
 
 
 def test_the_answer_for_anothers_id_is_that_for_an_id_that_never_was(alice: Visitor, bob: Visitor, places: Places) -> None:
-    nowhere = Places(places.session[:-4] + "0000", places.login[:-4] + "0000")
+    nowhere = Places(*(place[:-4] + "0000" for place in places))
     for route in ROUTES:
         if route.of_one_row and D not in route.path:
             theirs, never = ask(bob, route, places), ask(bob, route, nowhere)
             assert theirs.status_code == never.status_code == 404, route
-            assert theirs.text.replace(places.session, "").replace(places.login, "") == never.text.replace(
-                nowhere.session, ""
-            ).replace(nowhere.login, ""), route
+            assert nowhere_named(theirs.text, places) == nowhere_named(never.text, nowhere), route
+
+
+def nowhere_named(text: str, places: Places) -> str:
+    for place in places:
+        text = text.replace(place, "")
+    return text
 
 
 def nobody(served: Served, alice: Visitor) -> Visitor:
@@ -301,6 +325,7 @@ def test_lists_hold_only_ones_own(alice: Visitor, bob: Visitor, places: Places) 
     assert bob.get(f"/api/v1/sessions?before={places.session[:-4]}ffff").json()["items"] == []
     assert bob.get("/api/v1/progress").json()["items"] == []
     assert [login["id"] for login in bob.get("/api/v1/logins").json()] != [places.login]
+    assert bob.get("/api/v1/clearances").json() == {"items": [], "clearable": []}
     assert bob.get("/api/v1/progress/summary").json()["total_sessions"] == 0
     assert bob.get("/api/v1/me").json()["email"] == BOB.email
     export = bob.get("/api/v1/export").content

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from stillwave.db.database import Query
 from stillwave.db.tables import tables_on
-from tests.cast import BOB, Clock
+from tests.cast import ALICE, BOB, Clock
 from tests.served import Served, Visitor
 
 
@@ -253,3 +254,62 @@ def test_somebody_elses_session_is_not_there(alice: Visitor, bob: Visitor) -> No
     assert bob.delete(f"/api/v1/logins/{login}").status_code == 404
     assert bob.get("/operator").status_code == 403
     assert alice.get(f"/api/v1/sessions/{made['id']}").status_code == 200
+
+
+# --- choices, diary, listening time -------------------------------------------------------------
+
+
+def test_a_bad_night_makes_the_morning_gentler_and_says_so(alice: Visitor, clock: Clock) -> None:
+    usual = alice.session(kind="morning", target_state="morning_wake", minutes=20)
+    clock.advance(minutes=21)
+    kept = alice.post("/api/v1/progress", json={"date": "2026-11-25", "metrics": {"hours_slept": 4.5}, "stress_level": 9})
+    assert kept.status_code == 201
+    gentle = alice.session(kind="morning", target_state="morning_wake", minutes=20)
+    assert (gentle["seconds"], gentle["volume_level"]) == (15 * 60, usual["volume_level"] - 6)
+    assert "your diary tells of a bad night and a tense day" in gentle["reason"]
+    clock.advance(minutes=21)
+    plain = alice.session(kind="morning", target_state="morning_wake", minutes=20, as_usual=True)
+    assert (plain["seconds"], plain["volume_level"]) == (20 * 60, usual["volume_level"])
+
+
+def test_as_last_time_and_a_surprise_can_be_asked_for(alice: Visitor, clock: Clock) -> None:
+    assert "no earlier session" in alice.session(choice="last")["warnings"][0]
+    clock.advance(minutes=6)
+    heard = alice.session(listening="in_background", background="rain")
+    alice.patch(f"/api/v1/sessions/{heard['id']}", json={"position_s": 100, "ended": True})
+    clock.advance(minutes=6)
+    alice.rate(heard["id"], rating=2)
+    again = alice.session(choice="last", background="nature")
+    same = ("target_hz", "method", "background", "volume_level")
+    assert [again[name] for name in same] == [heard[name] for name in same]
+    assert heard["method"] == "am"
+    assert "As last time" in again["reason"]
+    assert "which you rated 2 of 5" in again["reason"]
+    clock.advance(minutes=6)
+    assert "A surprise within what may suit you" in alice.session(choice="surprise")["reason"]
+    refused = asking(alice, listening="in_background", background="none")
+    assert refused.json()["errors"][0]["field"] == "background"
+
+
+def test_a_damaged_profile_is_made_anew_and_that_is_said(served: Served, alice: Visitor, clock: Clock) -> None:
+    def damage() -> None:
+        with served.kit.database.write() as tx:
+            text = "UPDATE neural_profiles SET base_frequency_response = '{\"v\": 1, \"n\": \"many\"}'"
+            tx.run(Query("damage", text, text))
+
+    made = alice.session()
+    clock.advance(minutes=6)
+    alice.rate(made["id"], rating=5, effects={"headache": 3})
+    known = alice.get("/api/v1/profile").json()
+    damage()
+    assert "made anew from your ratings" in alice.session()["warnings"][0]
+    damage()
+    alice.post("/sign-in", data={"email": ALICE.email, "password": ALICE.password})
+    assert "so we made them anew from your ratings" in alice.get("/profile").text
+    assert alice.get("/api/v1/profile").json() == known
+    alice.put("/api/v1/profile/adaptation", json={"on": False})
+    damage()
+    careful = alice.session()
+    assert careful["volume_level"] <= 28  # as for the most sensitive
+    assert "planned gently" in careful["warnings"][0]
+    assert "They are damaged" in alice.get("/profile").text

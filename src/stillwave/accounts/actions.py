@@ -314,6 +314,14 @@ def consents(tx: Tx, user_id: UUID) -> list[Consent]:
     return tx.all(Consent, SQL.consents_of, user_id=user_id)
 
 
+def agrees(tx: Tx, user_id: UUID, purpose: str) -> bool:
+    """Whether the person has given this consent, in its current wording, and not taken it back."""
+    return any(
+        consent.purpose == purpose and consent.withdrawn_at is None and consent.version >= CONSENTS[purpose].version
+        for consent in consents(tx, user_id)
+    )
+
+
 def set_consent(tx: Tx, user_id: UUID, purpose: str, *, give: bool, now: dt.datetime) -> None:
     """The consent is given in its current wording, or withdrawn; both act at once."""
     text = CONSENTS.get(purpose)

@@ -16,7 +16,7 @@ from stillwave.errors import BadInput
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
 Phone = Annotated[str, msgspec.Meta(min_length=4, max_length=40)]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
-Purpose = Literal["health_data", "adaptation"]
+Purpose = Literal["health_data", "adaptation", "ab_sessions"]
 Voice = Literal["male", "female", "neutral", "none"]
 Tier = Literal["free", "premium"]
 Role = Literal["listener", "operator"]
@@ -59,6 +59,12 @@ CONSENTS: Final[dict[str, ConsentText]] = {
         ConsentText(
             "adaptation", 1, "Learn from my ratings",
             "I agree that my ratings change how my next sessions are planned. I can switch this off at any time.",
+        ),
+        ConsentText(
+            "ab_sessions", 1, "Does it work for me?",
+            "I agree that about one in three of my headphone sessions plays the same sound without the beat, and that "
+            "I am not told which until I ask. My ratings of these sessions are compared; until I look, they do not "
+            "change my curves. I can stop this at any time.",
         ),
     )
 }  # fmt: skip

@@ -5,7 +5,7 @@ UPDATE sessions SET effectiveness_rating = :effectiveness, side_effects = :side_
 WHERE user_id = :user_id AND id = :session_id AND start_time = :start_time;
 
 -- name: unrate_session!
-UPDATE sessions SET effectiveness_rating = NULL, side_effects = NULL
+UPDATE sessions SET effectiveness_rating = NULL, side_effects = NULL, arm_rating = NULL
 WHERE user_id = :user_id AND id = :session_id AND start_time = :start_time;
 
 -- name: feedback_of

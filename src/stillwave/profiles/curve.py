@@ -364,7 +364,7 @@ def expected(response: Response, hz: float, group: str | None = None) -> tuple[f
     if band is None:
         message = f"{hz} Hz is outside {LOWEST_HZ}-{HIGHEST_HZ} Hz"
         raise ValueError(message)
-    curve = curve_of(response, band.name, group) or _unrated(response, band.name, group)
+    curve = posterior(response, band.name, group)
     i, t = _place(band, hz)
     low, both, high = (curve.C[_index(*pair)] for pair in ((i, i), (i, i + 1), (i + 1, i + 1)))
     variance = (1 - t) * (1 - t) * low + 2 * t * (1 - t) * both + t * t * high
@@ -375,6 +375,11 @@ def curve_of(response: Response, name: str, group: str | None = None) -> Curve |
     """The curve learned in a band, for a group of states if it has one there; None before the first rating."""
     _, key = _curve_of(group, name)
     return response.groups.get(key) if key is not None else response.bands.get(name)
+
+
+def posterior(response: Response, name: str, group: str | None = None) -> Curve:
+    """What is expected at the grid of a band, learned or, before the first rating, assumed."""
+    return curve_of(response, name, group) or _unrated(response, name, group)
 
 
 def _unrated(response: Response, name: str, group: str | None) -> Curve:

@@ -24,3 +24,10 @@ WHERE user_id = :user_id;
 
 -- name: rebuild!
 SELECT rebuild_neural_profile(CAST(:user_id AS uuid));
+
+-- name: pause_learning!
+-- Nothing to do: each fold goes on from the nearest checkpoint.
+SELECT 1 WHERE CAST(:user_id AS uuid) IS NULL;
+
+-- name: resume_learning!
+SELECT 1 WHERE CAST(:user_id AS uuid) IS NULL;

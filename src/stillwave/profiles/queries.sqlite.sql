@@ -29,3 +29,10 @@ WHERE user_id = :user_id;
 
 -- name: rebuild!
 INSERT INTO rebuild_neural_profile (user_id) VALUES (:user_id);
+
+-- name: pause_learning!
+-- Changed sessions fire one by one: the profile is folded anew once, when the pause ends.
+INSERT INTO learning_pause (user_id) VALUES (:user_id) ON CONFLICT DO NOTHING;
+
+-- name: resume_learning!
+DELETE FROM learning_pause WHERE user_id = :user_id;

@@ -1,30 +1,42 @@
-"""Safety screening and the plan of a session. Pure and deterministic.
+"""The states to go to, and the plan of a session. Pure and deterministic.
 
-The limits are conservative convention, not results of trials; every page that shows them says so.
+What the screening leaves (screening.py) is never exceeded, whatever is chosen; the diary only ever makes a session
+gentler. Constants without a source are convention; docs/science.md says which.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-from collections.abc import Iterable
-from typing import Annotated, Final, Literal
+import random
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final, Literal
 
 import msgspec
 
-from stillwave.errors import BadInput, ConfirmNeeded, NothingLeft
+from stillwave.errors import BadInput, ConfirmNeeded, NothingLeft, ScreeningNeeded
 from stillwave.profiles import curve
 from stillwave.profiles.curve import Response
+from stillwave.profiles.screening import Limits, limits
 
 Kind = Literal["morning", "evening", "custom"]
-Method = Literal["binaural", "monaural", "isochronic", "none"]
+Method = Literal["binaural", "monaural", "isochronic", "am", "none"]
+# How somebody listens: two tones for two ears, a pulsed tone for a room, or a beat inside the background sound.
+Listening = Literal["headphones", "speaker", "in_background"]
+# The best we know; a draw from what may be liked ("surprise me"); the session before, again.
+Choice = Literal["best", "surprise", "last"]
 
-SCREENING_VERSION: Final = 1
 POINTS: Final = 21
 # Two ears do not fuse two tones into one beat much above this (Licklider 1950; Oster 1973).
 BINAURAL_MOST_HZ: Final = 30.0
-LOUDEST, LOUDEST_AT_REST, LOUDNESS_PER_SENSITIVITY = 100, 68.0, 4.0
-ADVERSE: Final = "adverse:"
-OTHER: Final = "other:"
+LOUDEST_AT_REST, LOUDNESS_PER_SENSITIVITY = 68.0, 4.0
+# The diary: what counts as a bad night and a tense day, and how much gentler the session is then. The steps are those
+# of one "too loud" and one "too fast" (curve.py).
+POOR_SLEEP_MOST, SHORT_SLEEP_BELOW_HOURS, HIGH_STRESS_LEAST = 4, 6.0, 8
+GENTLER_VOLUME, GENTLER_GLIDE, SHORTER_MORNING, SHORTENED_LEAST_MINUTES = 6, 1.30, 0.75, 10
+# WHO and ITU advise at most 40 hours a week at 80 dB (H.870, 2018); we do not know the level, only the hours.
+WEEKLY_MOST_MINUTES: Final = 40 * 60
+Burden = Literal["a bad night", "a tense day"]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -52,77 +64,6 @@ STATES: Final[dict[str, State]] = {
 }
 
 
-class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """What a condition means for sessions. `block`: no beat at all; else limits, perhaps to be confirmed."""
-
-    label: str
-    hint: str = ""
-    block: bool = False
-    confirm: bool = False
-    low_hz: float = 0.0
-    high_hz: float = 50.0
-    volume_most: int = LOUDEST
-    minutes_most: int = 240
-
-
-CONDITIONS: Final[dict[str, Condition]] = {
-    "epilepsy": Condition(label="Epilepsy", block=True),
-    "seizure_history": Condition(label="A seizure, ever", hint="Also a single one, long ago", block=True),
-    "recent_head_injury": Condition(label="A head injury in the last year", block=True),
-    "acute_psychosis": Condition(label="Psychosis, now or recently", block=True),
-    "under_16": Condition(label="Under 16", block=True),
-    "family_epilepsy": Condition(label="Epilepsy in the close family", confirm=True, high_hz=13, minutes_most=15),
-    "migraine": Condition(label="Migraine", confirm=True, high_hz=13, volume_most=35),
-    "pregnancy": Condition(
-        label="Pregnancy", confirm=True, low_hz=4, high_hz=13, volume_most=40, minutes_most=20
-    ),
-    "pacemaker": Condition(label="A pacemaker", confirm=True, high_hz=30),
-    "implanted_stimulator": Condition(
-        label="Another implanted stimulator", hint="Such as for the brain or a nerve", confirm=True, high_hz=30
-    ),
-    "heart_condition": Condition(label="A heart condition", confirm=True, high_hz=13),
-    "bipolar": Condition(label="Bipolar disorder", confirm=True, low_hz=4, high_hz=13),
-    "ptsd": Condition(label="Post-traumatic stress (PTSD)", confirm=True, low_hz=8, high_hz=13),
-    "dissociative_disorder": Condition(label="A dissociative disorder", confirm=True, low_hz=8, high_hz=13),
-    "severe_depression": Condition(label="Severe depression", confirm=True, low_hz=8, high_hz=30),
-    "tinnitus": Condition(label="Tinnitus", hint="Ringing in the ears", volume_most=30),
-    "hyperacusis": Condition(label="Sounds are often painfully loud", hint="Hyperacusis", volume_most=25),
-    "hearing_loss": Condition(label="Hearing loss", volume_most=45),
-    "age_16_17": Condition(label="16 or 17 years old", volume_most=40),
-}
-# Somebody's own words, and conditions that a later version knew: careful, without knowing why.
-_UNKNOWN: Final = Condition(label="Something else", confirm=True, high_hz=13, volume_most=40)
-
-QUESTIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
-    ("Brain and nerves", ("epilepsy", "seizure_history", "family_epilepsy", "recent_head_injury", "migraine")),
-    ("Heart, implants, pregnancy", ("pacemaker", "implanted_stimulator", "heart_condition", "pregnancy")),
-    ("Mind", ("acute_psychosis", "bipolar", "ptsd", "dissociative_disorder", "severe_depression")),
-    ("Ears", ("tinnitus", "hyperacusis", "hearing_loss")),
-)
-
-
-class Screening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The answers to the safety questions (version SCREENING_VERSION)."""
-
-    age_group: Literal["under_16", "16_17", "18_plus"]
-    agree_not_driving: bool
-    conditions: tuple[Annotated[str, msgspec.Meta(max_length=40)], ...] = ()
-    none: bool = False
-    other: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What all conditions together leave: Hz, volume 0-100, minutes. `blocked`: no beat."""
-
-    blocked: bool
-    low_hz: float
-    high_hz: float
-    volume_most: int
-    minutes_most: int
-    confirm: tuple[str, ...]
-    sentences: tuple[str, ...]
-
-
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A session for one person, with its reason in one sentence. `beat` False: background sound only."""
 
@@ -140,60 +81,34 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-def declared(answers: Screening) -> list[str]:
-    """The conditions that follow from the answers. Raises BadInput where they contradict or are incomplete."""
-    if not answers.agree_not_driving:
-        raise BadInput("agree_not_driving", "must be ticked: listening while driving is dangerous")
-    unknown = [key for key in answers.conditions if key not in CONDITIONS or key in ("under_16", "age_16_17")]
-    if unknown:
-        asked = [key for _, keys in QUESTIONS for key in keys]
-        raise BadInput("conditions", "holds something that is not on the list", asked)
-    other = (answers.other or "").strip()
-    if answers.none and (answers.conditions or other):
-        raise BadInput("none", "cannot be ticked together with something that applies")
-    if not answers.none and not answers.conditions and not other:
-        raise BadInput("none", "must be ticked if nothing applies")
-    found = list(dict.fromkeys(answers.conditions))
-    if answers.age_group != "18_plus":
-        found.append("under_16" if answers.age_group == "under_16" else "age_16_17")
-    return found + ([OTHER + other] if other else [])
+class Night(msgspec.Struct, frozen=True):
+    """A day of the diary as the planner reads it: the night before it and the day itself."""
+
+    date: dt.date
+    sleep_quality: int | None = None
+    stress_level: int | None = None
+    hours_slept: float | None = None
 
 
-def limits(conditions: Iterable[str]) -> Limits:
-    """What the conditions leave. Unknown ones are treated with care, `adverse:` ones block."""
-    low_hz, high_hz, volume, minutes = 0.0, 50.0, LOUDEST, 240
-    blocked, confirm, sentences = False, [], []
-    for key in conditions:
-        known = _meaning(key)
-        blocked = blocked or known.block
-        low_hz, high_hz = max(low_hz, known.low_hz), min(high_hz, known.high_hz)
-        volume, minutes = min(volume, known.volume_most), min(minutes, known.minutes_most)
-        sentence = f"{known.label}: {_allowance(known)}."
-        sentences.append(sentence)
-        if known.confirm:
-            confirm.append(sentence)
-    return Limits(blocked, low_hz, high_hz, volume, minutes, tuple(confirm), tuple(sentences))
+class Before(msgspec.Struct, frozen=True):
+    """The session before this one to the same state, and how it was rated."""
+
+    plan: Plan
+    rating: int | None = None
 
 
-def _meaning(key: str) -> Condition:
-    if key.startswith(ADVERSE):
-        return Condition(label=f"You reported {key.removeprefix(ADVERSE).replace('_', ' ')}", block=True)
-    return CONDITIONS.get(key, _UNKNOWN)
-
-
-def _allowance(known: Condition) -> str:
-    if known.block:
-        return "background sound only, no rhythmic tones"
-    parts = []
-    if known.low_hz > 0:
-        parts.append(f"{known.low_hz:g} to {known.high_hz:g} Hz")
-    elif known.high_hz < 50:
-        parts.append(f"at most {known.high_hz:g} Hz")
-    if known.volume_most < LOUDEST:
-        parts.append(f"volume at most {known.volume_most}")
-    if known.minutes_most < 240:
-        parts.append(f"at most {known.minutes_most} minutes")
-    return ", ".join(parts)
+def burdens(diary: Iterable[Night], today: dt.date) -> tuple[Burden, ...]:
+    """What the diary says that asks for a gentler session: last night's sleep, and stress today or yesterday."""
+    found: list[Burden] = []
+    for day in diary:
+        poor = day.sleep_quality is not None and day.sleep_quality <= POOR_SLEEP_MOST
+        short = day.hours_slept is not None and day.hours_slept < SHORT_SLEEP_BELOW_HOURS
+        if day.date == today and (poor or short):
+            found.append("a bad night")
+        tense = day.stress_level is not None and day.stress_level >= HIGH_STRESS_LEAST
+        if tense and dt.timedelta(0) <= today - day.date <= dt.timedelta(days=1):
+            found.append("a tense day")
+    return tuple(sorted(set(found)))
 
 
 def candidates(state: State, limit: Limits) -> list[float]:
@@ -204,30 +119,40 @@ def candidates(state: State, limit: Limits) -> list[float]:
 
 def plan(
     response: Response, conditions: Iterable[str], *, initial_state: str, target_state: str,
-    minutes: int, background: str, voice: str, headphones: bool, confirmed: bool = False,
-    background_only: bool = False,
+    minutes: int, background: str, voice: str, headphones: bool = True, confirmed: bool = False,
+    background_only: bool = False, listening: Listening | None = None, kind: Kind = "custom",
+    choice: Choice = "best", seed: int = 0, before: Before | None = None, burden: Collection[Burden] = (),
+    cleared: Collection[str] = (), ask_again: str = "", week_minutes: int = 0,
 ) -> Plan:  # fmt: skip
     """The session for what was asked, within the limits.
 
     Target: the candidate with the highest mean + 1 standard deviation of the expected rating (an upper
-    confidence bound: Auer 2002; Srinivas et al. 2010); the lowest frequency wins ties.
-    Raises BadInput for an unknown state, NothingLeft when the limits leave no beat for it (the goal is never
-    changed silently), ConfirmNeeded until what needs care was confirmed.
+    confidence bound: Auer 2002; Srinivas et al. 2010); the lowest frequency wins ties. `choice` "surprise" takes the
+    best of one draw from the posterior instead (Thompson 1933; the same for the same `seed`), "last" repeats `before`.
+    `listening` wins over `headphones`. Raises BadInput for an unknown state, ScreeningNeeded while the questions are
+    to be answered again (`ask_again` says why; background sound stays possible), NothingLeft when the limits leave no
+    beat for it (the goal is never changed silently), ConfirmNeeded until what needs care was confirmed.
     """
     state = _state("target_state", target_state)
-    limit = limits(conditions)
-    volume_level = _volume(response, limit)
-    length = min(minutes, limit.minutes_most)
-    warnings = [f"Shortened to {length} minutes because of your safety answers."] if length < minutes else []
+    limit = limits(conditions, cleared)
+    gentle = _Gentle.of(response, limit, burden)
+    length, shorter = _minutes(minutes, limit, kind, burden)
+    warnings = [*shorter, *_week(week_minutes)]
     beats = [] if limit.blocked else candidates(state, limit)
     if background_only:
-        if background == "none":
-            background = "nature"
-        why = "as you asked" if beats else "because of your safety answers"
+        why = "because your safety answers are to be renewed" if ask_again else "because of your safety answers"
+        if beats and not ask_again:
+            why = "as you asked"
         return Plan(
-            target_hz=state.default_hz, ramp_from_hz=state.default_hz, transition_s=0, volume_level=volume_level,
-            minutes=length, method="none", bed=background, voice=voice, base_hz=state.carrier_hz, beat=False,
-            reason=f"Background sound without rhythmic tones, {why}.", warnings=tuple(warnings),
+            target_hz=state.default_hz, ramp_from_hz=state.default_hz, transition_s=0, volume_level=gentle.volume_level,
+            minutes=length, method="none", bed="nature" if background == "none" else background, voice=voice,
+            base_hz=state.carrier_hz, beat=False, warnings=tuple(warnings),
+            reason=f"Background sound without rhythmic tones, {why}{_because(burden)}.",
+        )  # fmt: skip
+    if ask_again:
+        raise ScreeningNeeded(
+            f"{ask_again} Please answer them again; until then only background sound is played.", next="/screening",
+            background_only=True, possible=["Background sound without rhythmic tones"],
         )  # fmt: skip
     if not beats:
         raise _nothing_left(state, limit)
@@ -236,18 +161,26 @@ def plan(
             "Some of your safety answers ask for care. Please read and confirm first.", confirm=list(limit.confirm)
         )
     group = curve.group_of(target_state)
-    target_hz = _best(response, beats, group)
-    method: Method = "isochronic" if not headphones else "binaural" if target_hz <= BINAURAL_MOST_HZ else "monaural"
-    begin = initial_state if initial_state in ("unsure", target_state) else ""
-    begin_hz = {"unsure": state.ramp_from_hz, target_state: target_hz}.get(begin)
-    if begin_hz is None:
-        begin_hz = _state("initial_state", initial_state).default_hz
+    listening = listening or ("headphones" if headphones else "speaker")
+    if choice == "last" and before is not None and before.plan.beat:
+        target_hz, method, background, gentle, changed = _as_before(before.plan, beats, listening, gentle, burden)
+        warnings += changed
+    else:
+        if choice == "last":
+            warnings.append(f"There is no earlier session for {state.label.lower()} to repeat, so this one is planned anew.")
+        target_hz = _drawn(response, beats, seed, group) if choice == "surprise" else _best(response, beats, group)
+        method = _method(listening, target_hz)
+        before = None
+    if method == "am" and background == "none":
+        raise BadInput("background", "cannot be nothing when the beat is inside the background sound", "a background")
     highest = min(limit.high_hz, BINAURAL_MOST_HZ) if method == "binaural" else limit.high_hz
+    begin_hz = target_hz if initial_state == target_state else _begin_hz(initial_state, state)
     return Plan(
         target_hz=round(target_hz, 2), ramp_from_hz=round(min(max(begin_hz, limit.low_hz), highest), 2),
-        transition_s=curve.transition_time_s(response), volume_level=volume_level, minutes=length, method=method,
+        transition_s=gentle.transition_s, volume_level=gentle.volume_level, minutes=length, method=method,
         bed=background, voice=voice, base_hz=state.carrier_hz, beat=True,
-        reason=_reason(response, state, target_hz, limit, group), warnings=tuple(warnings),
+        reason=_reason(response, state, target_hz, limit, group, choice, before) + _because(burden) + ".",
+        warnings=tuple(warnings),
     )  # fmt: skip
 
 
@@ -258,9 +191,60 @@ def _state(field: str, key: str) -> State:
     return STATES[key]
 
 
-def _volume(response: Response, limit: Limits) -> int:
-    gentle = LOUDEST_AT_REST - LOUDNESS_PER_SENSITIVITY * response.sens
-    return max(0, math.floor(min(response.vol, gentle, limit.volume_most)))
+def _begin_hz(initial_state: str, target: State) -> float:
+    """Where the ramp begins: at the state somebody is in, or where that of the target usually does."""
+    return target.ramp_from_hz if initial_state == "unsure" else _state("initial_state", initial_state).default_hz
+
+
+class _Gentle(msgspec.Struct, frozen=True):
+    """How loud and how slowly: from the profile, the limits and the diary."""
+
+    volume_level: int
+    transition_s: int
+
+    @classmethod
+    def of(cls, response: Response, limit: Limits, burden: Collection[Burden]) -> _Gentle:
+        """The least loud of what is liked, what the sensitivity allows and what the limits leave."""
+        sensitive = LOUDEST_AT_REST - LOUDNESS_PER_SENSITIVITY * response.sens
+        volume = max(0, math.floor(min(response.vol, sensitive, limit.volume_most)))
+        return cls(volume, curve.transition_time_s(response)).eased(burden)
+
+    def eased(self, burden: Collection[Burden]) -> _Gentle:
+        """A step quieter (never below the quietest, unless it was) and slower when the diary asks for it."""
+        if not burden:
+            return self
+        quieter = min(self.volume_level, max(int(curve.QUIETEST), self.volume_level - GENTLER_VOLUME))
+        return _Gentle(quieter, min(int(curve.LONGEST_S), round(self.transition_s * GENTLER_GLIDE)))
+
+
+def _minutes(minutes: int, limit: Limits, kind: Kind, burden: Collection[Burden]) -> tuple[int, list[str]]:
+    length, said = minutes, []
+    if kind == "morning" and "a bad night" in burden and minutes > SHORTENED_LEAST_MINUTES:
+        length = max(SHORTENED_LEAST_MINUTES, math.floor(minutes * SHORTER_MORNING))
+        said.append(f"Shortened to {length} minutes, because your diary tells of a bad night.")
+    if length > limit.minutes_most:
+        length = limit.minutes_most
+        said = [f"Shortened to {length} minutes because of your safety answers."]
+    return length, said
+
+
+def _week(minutes: int) -> list[str]:
+    if minutes < WEEKLY_MOST_MINUTES:
+        return []
+    return [f"You have listened for {minutes // 60} hours in the last seven days. Your ears may like a day off."]
+
+
+def _because(burden: Collection[Burden]) -> str:
+    """The end of the plan's sentence when the diary made it gentler."""
+    return f"; a little quieter and slower, because your diary tells of {' and '.join(burden)}" if burden else ""
+
+
+def _method(listening: Listening, target_hz: float) -> Method:
+    if listening == "in_background":
+        return "am"
+    if listening == "speaker":
+        return "isochronic"
+    return "binaural" if target_hz <= BINAURAL_MOST_HZ else "monaural"
 
 
 def _best(response: Response, beats: list[float], group: str | None) -> float:
@@ -272,7 +256,72 @@ def _best(response: Response, beats: list[float], group: str | None) -> float:
     return best_hz
 
 
-def _reason(response: Response, state: State, target_hz: float, limit: Limits, group: str | None) -> str:
+def _drawn(response: Response, beats: list[float], seed: int, group: str | None) -> float:
+    """The best of the candidates in one curve drawn from what the person may like."""
+    chance = random.Random(seed)  # noqa: S311  no secret: the same seed is to give the same plan
+    drawn: dict[str, list[float]] = {}
+    best_hz, best_score = beats[0], -math.inf
+    for hz in beats:
+        band = curve.band_of(hz)
+        if band is None:  # no candidate lies outside of the bands
+            continue
+        if band.name not in drawn:
+            known = curve.posterior(response, band.name, group)
+            z = [chance.gauss(0, 1) for _ in known.m]
+            drawn[band.name] = [
+                m + sum(entry * each for entry, each in zip(row, z, strict=False))
+                for m, row in zip(known.m, cholesky(known.C), strict=True)
+            ]
+        u = (hz - band.low_hz) / band.step_hz
+        i = min(curve.POINTS - 2, int(u))
+        score = (1 - (u - i)) * drawn[band.name][i] + (u - i) * drawn[band.name][i + 1]
+        if score > best_score:
+            best_hz, best_score = hz, score
+    return best_hz
+
+
+def cholesky(triangle: Sequence[float]) -> list[list[float]]:
+    """The rows of L with L L' = C, for the lower triangle of C by rows; what rounding left below 0 counts as 0."""
+    rows: list[list[float]] = []
+    place = 0
+    while place < len(triangle):
+        j = len(rows)
+        row: list[float] = []
+        for k in range(j + 1):
+            rest = triangle[place + k] - sum(row[i] * (rows[k] if k < j else row)[i] for i in range(k))
+            if k == j:
+                row.append(math.sqrt(max(0.0, rest)))
+            else:
+                row.append(rest / rows[k][k] if rows[k][k] > 0 else 0.0)
+        rows.append(row)
+        place += j + 1
+    return rows
+
+
+def _as_before(
+    last: Plan, beats: list[float], listening: Listening, now: _Gentle, burden: Collection[Burden]
+) -> tuple[float, Method, str, _Gentle, list[str]]:
+    """Target, method, bed and gentleness of the session before, clipped to what is allowed now; and what changed."""
+    changed = []
+    target_hz = min(max(last.target_hz, beats[0]), beats[-1])
+    if target_hz != last.target_hz:
+        changed.append(f"{last.target_hz:g} Hz as last time is not within today's limits, so it is {target_hz:g} Hz.")
+    kept = _Gentle(last.volume_level, last.transition_s).eased(burden)
+    if now.volume_level < kept.volume_level:
+        changed.append(f"Volume {now.volume_level} instead of {last.volume_level}: what you told us since asks for less.")
+    method = last.method
+    if method == "binaural" and (listening != "headphones" or target_hz > BINAURAL_MOST_HZ):
+        method = _method(listening, target_hz)
+        changed.append("Another kind of tone than last time: two tones need headphones, and at most 30 Hz.")
+    slower = max(kept.transition_s, now.transition_s) if burden else kept.transition_s
+    return target_hz, method, last.bed, _Gentle(min(kept.volume_level, now.volume_level), slower), changed
+
+
+def _reason(
+    response: Response, state: State, target_hz: float, limit: Limits, group: str | None, choice: Choice,
+    before: Before | None,
+) -> str:  # fmt: skip
+    """Why, in one sentence without its full stop."""
     band = curve.band_of(target_hz)
     rated = response.bands.get(band.name) if band else None
     within = ""
@@ -280,15 +329,22 @@ def _reason(response: Response, state: State, target_hz: float, limit: Limits, g
         within = ", within the limits of your safety answers"
     mean, sd = curve.expected(response, target_hz, group)
     stars, doubt = 1 + 4 * min(1.0, max(0.0, mean)), 4 * sd
+    expecting = f"about {stars:.1f} of 5, give or take {doubt:.1f}"
+    name = state.label.lower()
+    if before is not None:
+        rating = f", which you rated {before.rating} of 5" if before.rating else ""
+        return f"As last time, {target_hz:.1f} Hz for {name}{rating}{within}; we expect {expecting}"
+    if choice == "surprise":
+        return f"A surprise within what may suit you, {target_hz:.1f} Hz for {name}{within}; we expect {expecting}"
     if band is None or rated is None:
         return (
-            f"We try {target_hz:.1f} Hz for {state.label.lower()}{within}, because you have not rated anything "
-            f"near it yet and people like it about {stars:.1f} of 5, give or take {doubt:.1f}."
+            f"We try {target_hz:.1f} Hz for {name}{within}, because you have not rated anything "
+            f"near it yet and people like it {expecting}"
         )
     count = f"{rated.n} rating{'s' if rated.n != 1 else ''}"
     return (
         f"From your {count} between {band.low_hz:g} and {band.high_hz:g} Hz we expect about {stars:.1f} of 5 from "
-        f"you at {target_hz:.1f} Hz for {state.label.lower()}, give or take {doubt:.1f}{within}."
+        f"you at {target_hz:.1f} Hz for {name}, give or take {doubt:.1f}{within}"
     )
 
 

@@ -1,4 +1,7 @@
-"""Rows of neural_profiles, profile_history and screenings; what a person declared is sealed here."""
+"""Rows of neural_profiles, profile_history, screenings and clearances; what a person declared is sealed here.
+
+What the planner looks at elsewhere (diary, earlier sessions) is only read, but for the arms of the comparison.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,15 @@ from uuid import UUID
 import msgspec
 
 from stillwave.db.database import Queries, Tx
-from stillwave.profiles import curve, effects
+from stillwave.profiles import curve, effects, screening
+from stillwave.profiles.rules import Before, Night, Plan
+from stillwave.profiles.screening import Answered, Clearance
+from stillwave.profiles.trial import Arm
 
 SQL = Queries(Path(__file__).parent)
 _DECLARED = "neural_profiles.contraindications"
 _ANSWERS = "screenings.answers"
+_STATEMENT = "clearances.statement"
 
 
 class ProfileRow(msgspec.Struct, frozen=True):
@@ -67,6 +74,49 @@ class ScreeningRow(msgspec.Struct, frozen=True):
     version: int
     answered_at: dt.datetime
     answers: str
+    wording_sha256: str | None
+
+
+class ClearanceRow(msgspec.Struct, frozen=True):
+    """A clearance; `statement` is sealed."""
+
+    id: UUID
+    statement: str
+    created_at: dt.datetime
+    ended_at: dt.datetime | None
+
+
+class ComparedRow(msgspec.Struct, frozen=True):
+    """A session of the comparison: `arm_rating` is what it was rated before the person looked."""
+
+    arm: Arm
+    arm_revealed_at: dt.datetime | None
+    arm_rating: int | None
+    rating: int | None
+
+
+class _Told(msgspec.Struct, frozen=True):
+    id: UUID
+    created_at: dt.datetime
+    physical_effects: str | None
+    mental_effects: str | None
+
+
+class _DiaryRow(msgspec.Struct, frozen=True):
+    date: dt.date
+    sleep_quality: int | None
+    stress_level: int | None
+    metrics: str | None
+
+
+class _BeforeRow(msgspec.Struct, frozen=True):
+    plan: str
+    rating: int | None
+
+
+class _Dealt(msgspec.Struct, frozen=True):
+    arm: Arm
+    n: int
 
 
 def ensure(tx: Tx, user_id: UUID, new_id: UUID, now: dt.datetime) -> None:
@@ -128,11 +178,11 @@ def conditions(tx: Tx, user_id: UUID, row: ProfileRow) -> list[str]:
     return found
 
 
-def keep_screening(tx: Tx, user_id: UUID, screening_id: UUID, version: int, answers: str, now: dt.datetime) -> None:
-    """The answers are on record, sealed."""
+def keep_screening(tx: Tx, user_id: UUID, screening_id: UUID, answers: str, now: dt.datetime) -> None:
+    """The answers are on record, sealed, with the wording that was answered."""
     tx.run(
-        SQL.insert_screening, user_id=user_id, id=screening_id, version=version, now=now,
-        answers=tx.vault.seal(user_id, _ANSWERS, screening_id, answers),
+        SQL.insert_screening, user_id=user_id, id=screening_id, version=screening.VERSION, now=now,
+        wording_sha256=screening.WORDING_SHA256, answers=tx.vault.seal(user_id, _ANSWERS, screening_id, answers),
     )  # fmt: skip
 
 
@@ -140,3 +190,76 @@ def latest_screening(tx: Tx, user_id: UUID) -> str | None:
     """The answers of the latest screening, opened."""
     row = tx.one(ScreeningRow, SQL.latest_screening, user_id=user_id)
     return tx.vault.open(user_id, _ANSWERS, row.id, row.answers) if row else None
+
+
+def answered(tx: Tx, user_id: UUID) -> Answered | None:
+    """When the safety questions were answered last, and in which wording."""
+    row = tx.one(ScreeningRow, SQL.latest_screening, user_id=user_id)
+    return Answered(row.wording_sha256, row.answered_at) if row else None
+
+
+def keep_clearance(tx: Tx, user_id: UUID, clearance_id: UUID, clearance: Clearance, now: dt.datetime) -> None:
+    """The clearance is on record, sealed."""
+    text = msgspec.json.encode(clearance).decode()
+    tx.run(
+        SQL.insert_clearance, user_id=user_id, id=clearance_id, now=now,
+        statement=tx.vault.seal(user_id, _STATEMENT, clearance_id, text),
+    )  # fmt: skip
+
+
+def clearances(tx: Tx, user_id: UUID) -> list[tuple[ClearanceRow, Clearance]]:
+    """Every clearance with its opened statement, oldest first."""
+    return [
+        (row, msgspec.json.decode(tx.vault.open(user_id, _STATEMENT, row.id, row.statement), type=Clearance))
+        for row in tx.all(ClearanceRow, SQL.clearances_of, user_id=user_id)
+    ]
+
+
+def reports(tx: Tx, user_id: UUID, flag: str) -> dict[str, dt.datetime]:
+    """The feedback that tells of a red flag: id and when it was given."""
+    rows = tx.all(_Told, SQL.told_effects, user_id=user_id, pattern=f'%"{flag}"%')
+    return {
+        str(row.id): row.created_at
+        for row in rows
+        if flag in effects.red_flags(*(msgspec.json.decode(part) for part in (row.physical_effects, row.mental_effects) if part))
+    }
+
+
+def diary(tx: Tx, user_id: UUID, first: dt.date, last: dt.date) -> list[Night]:
+    """The days of the diary as the planner reads them; `hours_slept` is one of the person's own numbers."""
+    return [
+        Night(row.date, row.sleep_quality, row.stress_level, _hours_slept(row.metrics))
+        for row in tx.all(_DiaryRow, SQL.diary_of, user_id=user_id, first=first, last=last)
+    ]
+
+
+def _hours_slept(metrics: str | None) -> float | None:
+    numbers = msgspec.json.decode(metrics) if metrics else None
+    hours = numbers.get("hours_slept") if isinstance(numbers, dict) else None
+    return float(hours) if isinstance(hours, int | float) else None
+
+
+def heard_minutes(tx: Tx, user_id: UUID, since: dt.datetime) -> int:
+    """How long the person has listened since then."""
+    return int(tx.value(SQL.heard_since, user_id=user_id, since=since)) // 60
+
+
+def before(tx: Tx, user_id: UUID, target_state: str) -> Before | None:
+    """The latest session with a beat to this state that was heard."""
+    row = tx.one(_BeforeRow, SQL.session_before, user_id=user_id, target_state=target_state)
+    return Before(msgspec.json.decode(row.plan, type=Plan), row.rating) if row else None
+
+
+def has_heard(tx: Tx, user_id: UUID) -> bool:
+    """Whether the person has heard any session yet."""
+    return bool(tx.value(SQL.has_heard, user_id=user_id))
+
+
+def dealt(tx: Tx, user_id: UUID) -> dict[Arm, int]:
+    """How many sessions of each arm there were since the person last looked."""
+    return {row.arm: row.n for row in tx.all(_Dealt, SQL.arms_dealt, user_id=user_id)}
+
+
+def compared(tx: Tx, user_id: UUID) -> list[ComparedRow]:
+    """The sessions of the comparison."""
+    return tx.all(ComparedRow, SQL.compared, user_id=user_id)

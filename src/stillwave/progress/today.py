@@ -11,10 +11,10 @@ from stillwave.accounts import actions as accounts
 from stillwave.db.database import Tx
 from stillwave.db.ids import NEWEST
 from stillwave.profiles import actions as profiles
+from stillwave.profiles.rules import WEEKLY_MOST_MINUTES, Kind
 from stillwave.progress import actions
 from stillwave.sessions import actions as sessions
 from stillwave.sessions import rules
-from stillwave.sessions.rules import Kind
 from stillwave.web import gate, pages
 from stillwave.web.gate import Me
 from stillwave.web.kit import kit_of
@@ -63,19 +63,24 @@ def today(tx: Tx, me: Me, now: dt.datetime) -> dict[str, Any]:
         "unfinished": unfinished,
         "to_rate": sessions.card(to_rate, here, now) if to_rate else None,
         "recent": [sessions.card(row, here, now) for row in rows if row is not left][:_SHOWN],
+        "ask_again": profiles.current(tx, me.user_id, now).ask_again,
+        "week_minutes": profiles.week_minutes(tx, me.user_id, now),
+        "week_most": WEEKLY_MOST_MINUTES,
         "diary_done": bool(actions.diary(tx, me.user_id, day, day)),
     }
 
 
 def _suggestion(tx: Tx, me: Me, kind: Kind, now: dt.datetime) -> dict[str, Any] | None:
     liked = accounts.preferences(tx, me.user_id)
-    plan = profiles.possible_plan(
-        tx, me.user_id, now, target_state=_TARGETS[kind], minutes=liked.preferred_duration,
+    wanted = profiles.Wanted(
+        initial_state="unsure", target_state=_TARGETS[kind], minutes=liked.preferred_duration, kind=kind,
         background=liked.background_sound_type, voice=liked.voice_preference,
     )  # fmt: skip
+    plan = profiles.possible_plan(tx, me.user_id, wanted, now)
     if plan is None:
         return None
     return {
         "title": rules.title(kind, _TARGETS[kind]), "reason": plan.reason, "kind": kind,
         "initial_state": "unsure", "target_state": _TARGETS[kind], "minutes": plan.minutes,
+        "asked_minutes": liked.preferred_duration,
     }  # fmt: skip

@@ -13,8 +13,9 @@ from stillwave.db.database import Tx
 from stillwave.db.ids import moment, uuid7
 from stillwave.errors import BadInput, NotFound
 from stillwave.profiles import actions as profiles
+from stillwave.profiles.rules import Kind
 from stillwave.sessions import audio, rules, store
-from stillwave.sessions.rules import Kind, Progress, Wish
+from stillwave.sessions.rules import Progress, Wish
 from stillwave.sessions.store import SQL, AudioRow, SessionRow
 from stillwave.sound import programme as sound
 from stillwave.web.gate import Me
@@ -32,28 +33,40 @@ def start(tx: Tx, me: Me, wish: Wish, now: dt.datetime, seed: int) -> SessionRow
     """
     me.must_be_ready()
     liked = accounts.preferences(tx, me.user_id)
-    plan = profiles.plan(
-        tx, me.user_id, now,
-        initial_state=wish.initial_state, target_state=wish.target_state,
+    wanted = profiles.Wanted(
+        initial_state=wish.initial_state, target_state=wish.target_state, kind=wish.kind, choice=wish.choice,
         minutes=liked.preferred_duration if wish.minutes is None else wish.minutes,
         background=liked.background_sound_type if wish.background is None else wish.background,
-        voice=liked.voice_preference, headphones=wish.headphones, confirmed=wish.confirm,
-        background_only=wish.background_only,
+        voice=liked.voice_preference, headphones=wish.headphones, listening=wish.listening, confirmed=wish.confirm,
+        background_only=wish.background_only, as_usual=wish.as_usual,
     )  # fmt: skip
-    programme = rules.programme(plan, wish.kind, seed, wish.target_state)
+    mended = profiles.mend(tx, me.user_id, now)
+    plan = profiles.plan(tx, me.user_id, wanted, now, seed)
+    if mended:
+        plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, mended))
+    arm = profiles.arm(tx, me.user_id, plan, seed)
+    programme = rules.programme(plan, wish.kind, seed, wish.target_state, arm)
     check(programme)
     session_id = uuid7(now)
     tx.run(
         SQL.insert_session, user_id=me.user_id, id=session_id, start_time=now, session_type=wish.kind,
         initial_state=wish.initial_state, target_state=wish.target_state, base_frequency=plan.base_hz,
         target_frequency=plan.target_hz if plan.beat else None, volume_level=plan.volume_level,
-        plan=msgspec.json.encode(plan).decode(), programme=msgspec.json.encode(programme).decode(),
+        plan=msgspec.json.encode(plan).decode(), programme=msgspec.json.encode(programme).decode(), arm=arm,
     )  # fmt: skip
     tx.run(
         SQL.insert_audio, user_id=me.user_id, id=uuid7(now), session_id=session_id, start_time=now, now=now,
         file_path=audio.new_file_name(), duration=round(programme.seconds),
     )  # fmt: skip
     return one(tx, me.user_id, session_id)
+
+
+def before_start(tx: Tx, user_id: UUID, now: dt.datetime) -> dict[str, Any]:
+    """What the form of a session tells: whether the safety questions come first, and what the diary says."""
+    return {
+        "ask_again": profiles.current(tx, user_id, now).ask_again,
+        "burdens": profiles.burdens(tx, user_id, now),
+    }
 
 
 def check(programme: sound.Programme) -> None:
@@ -87,9 +100,9 @@ def audio_row(tx: Tx, user_id: UUID, session_id: UUID) -> AudioRow:
 
 
 def measured(tx: Tx, user_id: UUID, session_id: UUID) -> dict[str, object] | None:
-    """Largest beat error in Hz and the number of windows it was measured in; None before that."""
+    """Largest beat error in Hz and the number of windows it was measured in; None before that, or while hidden."""
     row = store.audio(tx, user_id, session_id)
-    if row is None or row.frequency_data is None:
+    if row is None or row.frequency_data is None or one(tx, user_id, session_id).hidden:
         return None
     data = msgspec.json.decode(row.frequency_data)
     if data.get("beat_error_most_hz") is None:
@@ -107,6 +120,13 @@ def follow(tx: Tx, user_id: UUID, session_id: UUID, told: Progress, now: dt.date
         tx.run(SQL.end_session, position_s=min(int(told.position_s), most), end_time=max(now, row.start_time), **values)
     else:
         tx.run(SQL.set_position, position_s=min(int(told.position_s), most), **values)
+    return one(tx, user_id, session_id)
+
+
+def reveal(tx: Tx, user_id: UUID, session_id: UUID, now: dt.datetime) -> SessionRow:
+    """The person knows whether this session had the beat. Raises NotFound."""
+    row = one(tx, user_id, session_id)
+    profiles.reveal(tx, user_id, session_id, max(now, row.start_time))
     return one(tx, user_id, session_id)
 
 

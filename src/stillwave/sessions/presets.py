@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from stillwave.errors import BadInput
-from stillwave.sessions.rules import Kind
+from stillwave.profiles.rules import Kind
 from stillwave.sound.programme import Bed, Method
 
 

@@ -1,13 +1,13 @@
 -- name: insert_session!
 INSERT INTO sessions (user_id, id, start_time, session_type, initial_state, target_state, base_frequency,
-                      target_frequency, volume_level, plan, programme)
+                      target_frequency, volume_level, plan, programme, arm)
 VALUES (:user_id, :id, :start_time, :session_type, :initial_state, :target_state, :base_frequency,
-        :target_frequency, :volume_level, :plan, :programme);
+        :target_frequency, :volume_level, :plan, :programme, :arm);
 
 -- name: session_by_id
 -- The start time is inside the id: bound as well, it names the one partition to look in.
 SELECT id, start_time, end_time, session_type, initial_state, target_state, effectiveness_rating,
-       base_frequency, target_frequency, volume_level, position_s, plan, programme
+       base_frequency, target_frequency, volume_level, position_s, plan, programme, arm, arm_revealed_at
 FROM sessions WHERE user_id = :user_id AND id = :id AND start_time = :start_time;
 
 -- name: set_position!
@@ -22,7 +22,7 @@ WHERE user_id = :user_id AND id = :id AND start_time = :start_time;
 -- Newest first, older than a given id; each with its latest rating.
 SELECT s.id, s.start_time, s.end_time, s.session_type, s.initial_state, s.target_state,
        s.effectiveness_rating, s.base_frequency, s.target_frequency, s.volume_level, s.position_s, s.plan,
-       s.programme,
+       s.programme, s.arm, s.arm_revealed_at,
        (SELECT f.rating FROM session_feedback f
         WHERE f.user_id = s.user_id AND f.session_id = s.id AND f.session_start_time = s.start_time
         ORDER BY f.created_at DESC, f.id DESC LIMIT 1) AS rating,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
 import msgspec
 
-from stillwave.profiles.rules import STATES, Plan
+from stillwave.profiles.rules import STATES, Choice, Kind, Listening, Plan
+from stillwave.profiles.trial import Arm
 from stillwave.sound import cues
 from stillwave.sound.programme import SAMPLE_RATE_HZ, Bed, Cue, Programme, Segment
-
-Kind = Literal["morning", "evening", "custom"]
 
 # The last part of a morning session leads back up: a tenth of the whole, two minutes at most.
 _RETURN_SHARE, _RETURN_MOST_S = 0.1, 120.0
@@ -25,7 +24,12 @@ _FOCUSED = ("calm_focus", "alert_focus", "peak_focus")
 
 
 class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a person asks for when a session starts; what is left out comes from their preferences."""
+    """What a person asks for when a session starts; what is left out comes from their preferences.
+
+    `choice`: the best we know, a surprise within what may suit, or the last session to the same state again.
+    `listening`: headphones (two tones), speaker (a pulsed tone) or in_background (the background sound carries the
+    beat); left out, it is as `headphones` says. `as_usual`: the diary does not make it gentler.
+    """
 
     kind: Kind = "custom"
     initial_state: Annotated[str, msgspec.Meta(max_length=20)] = "unsure"
@@ -33,6 +37,9 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     minutes: Annotated[int, msgspec.Meta(ge=5, le=120)] | None = None
     background: Annotated[str, msgspec.Meta(max_length=50)] | None = None
     headphones: bool = True
+    listening: Listening | None = None
+    choice: Choice = "best"
+    as_usual: bool = False
     confirm: bool = False
     background_only: bool = False
 
@@ -44,9 +51,14 @@ class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ended: bool = False
 
 
-def programme(plan: Plan, kind: Kind, seed: int, target_state: str = "") -> Programme:
-    """The sound of a plan: a ramp to the target, a plateau, and in the morning a gentle way back up."""
+def programme(plan: Plan, kind: Kind, seed: int, target_state: str = "", arm: Arm | None = None) -> Programme:
+    """The sound of a plan: a ramp to the target, a plateau, and in the morning a gentle way back up.
+
+    In the arm "steady" both ears hear the same tone, and all else is the same.
+    """
     sound = _without_voice(plan, kind, seed)
+    if arm == "steady":
+        sound = msgspec.structs.replace(sound, method="steady")
     if plan.voice == "none":
         return sound
     ramp_s = sound.segments[0].seconds if plan.beat else sound.seconds * _RAMP_SHARE

@@ -11,6 +11,7 @@ import msgspec
 from stillwave.db.database import Queries, Tx
 from stillwave.db.ids import moment
 from stillwave.profiles.rules import Plan
+from stillwave.profiles.trial import Arm
 from stillwave.sound.programme import Programme
 
 SQL = Queries(Path(__file__).parent)
@@ -32,8 +33,15 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     position_s: int
     plan: str | None
     programme: str | None
+    arm: Arm | None = None
+    arm_revealed_at: dt.datetime | None = None
     rating: int | None = None
     feedbacks: int = 0
+
+    @property
+    def hidden(self) -> bool:
+        """Part of the comparison, and the person has not looked: nothing may tell which half it is."""
+        return self.arm is not None and self.arm_revealed_at is None
 
     def planned(self) -> Plan | None:
         """The plan as it was made."""

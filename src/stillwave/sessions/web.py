@@ -20,7 +20,7 @@ from stillwave.accounts import actions as accounts
 from stillwave.accounts.actions import BACKGROUNDS
 from stillwave.db.database import Tx
 from stillwave.db.ids import NEWEST
-from stillwave.errors import BadInput, Conflict, NothingLeft
+from stillwave.errors import BadInput, Conflict, NothingLeft, ScreeningNeeded
 from stillwave.profiles.rules import STATES
 from stillwave.sessions import actions, audio, rules
 from stillwave.sessions.rules import Progress, Wish
@@ -39,10 +39,14 @@ _METHODS = {
     "binaural": "Binaural beats", "monaural": "Monaural beats", "isochronic": "Isochronic tones",
     "am": "Pulsing background", "steady": "Steady tone, no beat",
 }  # fmt: skip
+_COMPARED = {"hidden": "hidden", "beat": "With the beat", "steady": "Without the beat: both ears heard the same tone"}
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """A session as the API shows it. `audio_url` takes byte ranges."""
+    """A session as the API shows it. `audio_url` takes byte ranges.
+
+    `comparison` is null, or "hidden" until the person asks, then "beat" or "steady". `method` is what was planned.
+    """
 
     id: UUID
     kind: str | None
@@ -60,6 +64,7 @@ class Session(msgspec.Struct, kw_only=True):
     background: str | None
     reason: str | None
     warnings: tuple[str, ...]
+    comparison: str | None
     audio_url: str | None
     flac_url: str | None
     opus_url: str | None
@@ -73,7 +78,7 @@ class SessionPage(msgspec.Struct):
 
 
 class Measured(msgspec.Struct):
-    """What the sound of a session really contains; null until it was measured."""
+    """What the sound of a session really contains; null until it was measured, and while the comparison hides it."""
 
     session_id: UUID
     frequency_data: msgspec.Raw | None
@@ -87,8 +92,9 @@ def _shown(row: SessionRow) -> Session:
         start_time=row.start_time, end_time=row.end_time, target_hz=row.target_frequency,
         base_hz=row.base_frequency, volume_level=row.volume_level, effectiveness=row.effectiveness_rating,
         position_s=row.position_s, seconds=round(sound.seconds) if sound else None,
-        method=sound.method if sound else None, background=sound.bed if sound else None,
+        method=plan.method if plan else sound.method if sound else None, background=sound.bed if sound else None,
         reason=plan.reason if plan else None, warnings=plan.warnings if plan else (),
+        comparison="hidden" if row.hidden else row.arm,
         audio_url=f"{url}.wav" if sound else None, flac_url=f"{url}.flac" if sound else None,
         opus_url=f"{url}.opus" if sound else None,
     )  # fmt: skip
@@ -146,7 +152,15 @@ def read_measured(request: Ask, session_id: FromPath[UUID]) -> Measured:
     """What the sound contains: carriers, beat and its error against the plan, level, loudness."""
     with gate.read(request) as (tx, me):
         row = actions.audio_row(tx, me.user_id, session_id)
-    return Measured(session_id, msgspec.Raw(row.frequency_data.encode()) if row.frequency_data else None)
+        found = None if actions.one(tx, me.user_id, session_id).hidden else row.frequency_data
+    return Measured(session_id, msgspec.Raw(found.encode()) if found else None)
+
+
+@api_post("/api/v1/sessions/{session_id:uuid}/reveal", status_code=200, tags=["comparison"])
+def reveal_session(request: Ask, session_id: FromPath[UUID]) -> Session:
+    """Show whether this session had the beat; ratings given from now on do not count in the comparison."""
+    with gate.write(request) as (tx, me):
+        return _shown(actions.reveal(tx, me.user_id, session_id, kit_of(request).clock()))
 
 
 def _sound(
@@ -220,8 +234,11 @@ def download_flac(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
 # --- pages --------------------------------------------------------------------------------------
 
 
-def _start_page(**more: object) -> dict[str, Any]:
+def _start_page(request: Ask, **more: object) -> dict[str, Any]:
+    with gate.read(request) as (tx, me):
+        asked = actions.before_start(tx, me.user_id, kit_of(request).clock())
     return {
+        **asked,
         "states": [{"key": key, "label": state.label, "hint": state.hint} for key, state in STATES.items()],
         "backgrounds": [{"key": key, "label": label} for key, label in BACKGROUNDS.items()],
         "confirm": [],
@@ -239,28 +256,28 @@ def start_page(request: Ask) -> Response[Any]:
     if me.needs:
         return pages.see_other("/")
     values = {"minutes": str(wish.preferred_duration), "background": wish.background_sound_type, "kind": kind}
-    return pages.page(request, "sessions/start.html", me=me, errors={}, values=values, **_start_page())
+    return pages.page(request, "sessions/start.html", me=me, errors={}, values=values, **_start_page(request))
 
 
 @page_post("/sessions")
 def start(request: Ask, data: Form) -> Response[Any]:
     """Plan a session by form and go to its player."""
     kit = kit_of(request)
-    fields = {name: value == "yes" for name, value in data.items() if name in ("headphones", "confirm", "background_only")}
+    fields = {name: value == "yes" for name, value in data.items() if name in ("headphones", "confirm", "background_only", "as_usual")}
     try:
         wish = read_form({**data, **fields}, Wish)
         with gate.write(request) as (tx, me):
             row = actions.start(tx, me, wish, kit.clock(), secrets.randbelow(2**53))
-    except NothingLeft as error:
+    except (NothingLeft, ScreeningNeeded) as error:
         refusal = {
             "reason": error.detail,
             "possible": error.extra.get("possible", []),
             "background_only": error.extra.get("background_only", False),
         }
-        return pages.form_again(request, "sessions/start.html", data, error, **_start_page(refusal=refusal))
+        return pages.form_again(request, "sessions/start.html", data, error, **_start_page(request, refusal=refusal))
     except (BadInput, Conflict) as error:
         confirm = error.extra.get("confirm", [])
-        return pages.form_again(request, "sessions/start.html", data, error, **_start_page(confirm=confirm))
+        return pages.form_again(request, "sessions/start.html", data, error, **_start_page(request, confirm=confirm))
     request.app.state.files.measure_soon(me.user_id, row.id)
     return pages.see_other(f"/sessions/{row.id}")
 
@@ -271,7 +288,7 @@ def player_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
     with gate.read(request) as (tx, me):
         row = actions.one(tx, me.user_id, session_id)
         measured = actions.measured(tx, me.user_id, session_id)
-    sound, shown = row.sound(), _shown(row)
+    shown = _shown(row)
     session = {
         "id": row.id,
         "title": rules.title(row.session_type, row.target_state),
@@ -284,22 +301,33 @@ def player_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
         "method_label": _METHODS.get(shown.method or "", "Background sound"),
         "volume_level": row.volume_level,
         "warnings": shown.warnings,
-        "has_beat": sound is not None and sound.method in WITH_BEAT,
+        "has_beat": shown.method in WITH_BEAT,
         "audio_url": shown.audio_url or "",
         "flac_url": shown.flac_url,
         "path_svg": _path_picture(row),
         "measured": measured,
+        "comparison": _COMPARED.get(shown.comparison or ""),
     }
     return pages.page(request, "sessions/player.html", me=me, session=session)
 
 
 def _path_picture(row: SessionRow) -> Markup:
+    """As it was planned: whether a session of the comparison had the beat is not for a picture to tell."""
     sound = row.sound()
-    if sound is None or sound.method not in WITH_BEAT:
+    if sound is None or _shown(row).method not in WITH_BEAT:
         return Markup("")
     points = rules.path(sound)
     label = "Beat frequency over the session"
     return Markup(charts.frequency_path(points, label=label) + charts.frequency_path_table(points, label=label))  # noqa: S704  our own SVG
+
+
+@page_post("/sessions/{session_id:uuid}/reveal")
+def reveal(request: Ask, session_id: FromPath[UUID], data: Form) -> Response[Any]:
+    """Show by form whether this session had the beat."""
+    del data
+    with gate.write(request) as (tx, me):
+        row = actions.reveal(tx, me.user_id, session_id, kit_of(request).clock())
+    return pages.see_other(f"/sessions/{session_id}", notice=f"{_COMPARED[row.arm]}." if row.arm else None)
 
 
 @page_get("/history")
@@ -317,6 +345,6 @@ def history_page(request: Ask, before: FromQuery[UUID | None] = None) -> Respons
 
 
 HANDLERS = [
-    start_session, list_sessions, read_session, follow_session, read_measured, stream_wav, stream_opus, download_flac,
-    start_page, start, player_page, history_page,
+    start_session, list_sessions, read_session, follow_session, read_measured, reveal_session, stream_wav, stream_opus, download_flac,
+    start_page, start, player_page, reveal, history_page,
 ]  # fmt: skip

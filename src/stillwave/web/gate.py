@@ -34,7 +34,6 @@ CONSENT_VERSION = 1  # of the health-data text in accounts/rules.py; an older co
 IDLE = dt.timedelta(days=7)
 ABSOLUTE = dt.timedelta(days=30)
 _SEEN_EVERY = dt.timedelta(minutes=5)
-_SCREENING_LASTS = dt.timedelta(days=365)
 
 Need = Literal["phone", "consent", "screening"] | None
 
@@ -167,8 +166,6 @@ def _known(tx: Tx, user_id: UUID, token: str, now: dt.datetime) -> Me:
         raise NotSignedIn("Your sign-in has ended. Please sign in again.")
     if me.account_status in ("disabled", "reset_required"):
         raise NotSignedIn("This account cannot be used right now.")
-    if me.screened_at and now - me.screened_at >= _SCREENING_LASTS:
-        me = msgspec.structs.replace(me, screened_at=None)
     return me
 
 

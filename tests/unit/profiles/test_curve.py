@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwave.profiles import curve, effects, rules
+from stillwave.profiles import curve, effects, rules, screening
 
 RATINGS = st.one_of(st.none(), st.integers(1, 5))
 EFFECTIVENESS = st.one_of(st.none(), st.integers(1, 10))
@@ -139,7 +139,7 @@ def test_a_group_begins_half_way_to_what_its_band_has_learned() -> None:
 def test_every_state_has_a_group_and_its_window_lies_in_the_group_s_bands() -> None:
     for key, state in rules.STATES.items():
         group = curve.GROUPS[curve.GROUP_OF_STATE[key]]
-        touched = {curve.band_of(hz).name for hz in rules.candidates(state, rules.limits(()))}  # type: ignore[union-attr]
+        touched = {curve.band_of(hz).name for hz in rules.candidates(state, screening.limits(()))}  # type: ignore[union-attr]
         assert set(group.bands) == touched
         assert abs(group.spread_hz - 0.4 * (state.high_hz - state.low_hz)) < 1e-9
         assert abs(group.centre_hz - state.default_hz) <= 0.25

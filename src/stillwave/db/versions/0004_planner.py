@@ -5,7 +5,7 @@ from alembic import op
 from stillwave.db.migrate import run_file
 
 revision = "0004_planner"
-down_revision = "0002_learning_constants"
+down_revision = "0007_second_factors"
 
 
 def upgrade() -> None:
