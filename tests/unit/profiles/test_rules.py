@@ -246,7 +246,10 @@ def test_a_surprise_is_the_same_for_the_same_seed_and_within_the_window(state: s
 
 
 def test_surprises_differ_and_favour_what_was_rated_well() -> None:
-    liked = curve.fold_all(curve.Feedback(5 if hz > 11 else 1, None, hz) for hz in [9.0, 9.5, 10.0, 11.5, 12.0] * 8)
+    liked = curve.fold_all(
+        curve.Feedback(5 if hz > 11 else 1, None, hz, target_state="calm_focus")
+        for hz in [9.0, 9.5, 10.0, 11.5, 12.0] * 8
+    )
     drawn = [plan(liked, "calm_focus", choice="surprise", seed=seed).target_hz for seed in range(200)]
     assert len(set(drawn)) > 3
     assert sum(hz > 11 for hz in drawn) > 180
