@@ -278,10 +278,42 @@ def player_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
         "has_beat": sound is not None and sound.method in WITH_BEAT,
         "audio_url": shown.audio_url or "",
         "flac_url": shown.flac_url,
+        "opus_url": shown.opus_url,
+        "path_json": _drawn_path(row),
+        "ears": _ears(row),
+        "speaker": _for_speaker(row, shown),
         "path_svg": _path_picture(row),
         "measured": measured,
     }
     return pages.page(request, "sessions/player.html", me=me, session=session)
+
+
+def _ears(row: SessionRow) -> tuple[float, float] | None:
+    """The tones of the left and the right ear once the target is reached, where each ear has its own."""
+    sound = row.sound()
+    if sound is None or sound.method != "binaural" or row.base_frequency is None or row.target_frequency is None:
+        return None
+    half_hz = row.target_frequency / 2
+    return round(row.base_frequency - half_hz, 2), round(row.base_frequency + half_hz, 2)
+
+
+def _for_speaker(row: SessionRow, shown: Session) -> dict[str, Any] | None:
+    """The form that plans the same wish for one speaker, where the session needs two ears."""
+    if shown.method != "binaural" or row.target_state is None:
+        return None
+    wish = {
+        "kind": row.session_type or "custom", "initial_state": row.initial_state or "unsure",
+        "target_state": row.target_state, "minutes": round((shown.seconds or 0) / 60),
+        "background": shown.background, "headphones": "no",
+    }  # fmt: skip
+    return {name: value for name, value in wish.items() if value is not None}
+
+
+def _drawn_path(row: SessionRow) -> str:
+    """The beat over time for the picture that breathes with it, as JSON."""
+    sound = row.sound()
+    points = rules.path(sound) if sound and sound.method != "none" else []
+    return msgspec.json.encode([(round(s), round(hz, 2)) for s, hz in points]).decode()
 
 
 def _path_picture(row: SessionRow) -> Markup:
