@@ -126,6 +126,8 @@ ROUTES = [
     Route("GET", f"/sessions/{S}/rate"),
     Route("POST", f"/sessions/{S}/rate", {"rating": "1"}),
     Route("GET", "/history"),
+    Route("GET", "/sessions.csv"),
+    Route("GET", "/progress.csv"),
     Route("GET", "/progress"),
     Route("POST", "/progress", {"date": "2026-11-25", "sleep_quality": "1"}),
     Route("GET", "/privacy"),

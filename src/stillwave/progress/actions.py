@@ -8,6 +8,7 @@ from uuid import UUID
 from stillwave.db.database import Tx
 from stillwave.db.ids import uuid7
 from stillwave.errors import NotFound
+from stillwave.profiles.rules import STATES
 from stillwave.progress import rules, store
 from stillwave.progress.rules import Day
 from stillwave.progress.store import SQL, Summary
@@ -35,6 +36,15 @@ def diary(tx: Tx, user_id: UUID, first: dt.date, last: dt.date) -> list[Day]:
 def summary(tx: Tx, user_id: UUID) -> Summary:
     """Totals and averages over everything."""
     return tx.one(Summary, SQL.summary, user_id=user_id) or Summary()
+
+
+def effects(tx: Tx, user_id: UUID, since: dt.datetime) -> dict[str, tuple[float, int]]:
+    """Mean effect (1 to 10) and number of ratings by the name of where sessions led, the best first."""
+    return {
+        STATES[one.target_state].label: (one.mean, one.times)
+        for one in store.effects(tx, user_id, since)
+        if one.target_state in STATES
+    }
 
 
 def sessions_per_day(tx: Tx, user_id: UUID, since: dt.datetime, zone: dt.tzinfo) -> dict[dt.date, int]:

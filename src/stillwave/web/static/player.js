@@ -116,7 +116,7 @@ const ask = async () => {
   } catch { return [0, ""]; }
 };
 let later = 0, tries = 0;
-const resume = () => { clearTimeout(later); calm(); load(); if (wanted) start(); };
+const resume = () => { clearTimeout(later); later = 0; calm(); load(); if (wanted) start(); };
 const haveKept = async () => {
   if (source === kept || !navigator.serviceWorker?.controller || !("caches" in window)) return false;
   return Boolean(await (await caches.open("stillwave-sound")).match(kept));
@@ -127,7 +127,7 @@ const lost = async () => {
   clearTimeout(later);
   later = setTimeout(async () => {
     const [status] = await ask();
-    if (trouble.hidden) return;
+    if (!later) return; // it plays already
     if (status === 0) lost(); else resume();
   }, Math.min(AGAIN_FIRST_MS * 2 ** tries++, AGAIN_MOST_MS));
 };
@@ -141,11 +141,11 @@ const broken = async (sure = true) => {
   else complain(detail || "The sound stopped coming. Your place is kept.", resume);
 };
 // A browser that lost the network inside a long sound waits without a word; so somebody has to ask.
-const PATIENCE_MS = 4_000;
+const PATIENCE_MS = 4_000, IMPATIENCE_MS = 500;
 let patience = 0;
-const waitFor = () => { clearTimeout(patience); patience = setTimeout(() => { if (wanted && audio.readyState < 3 && trouble.hidden) broken(false); }, PATIENCE_MS); };
+const waitFor = () => { clearTimeout(patience); patience = setTimeout(() => { if (wanted && audio.readyState < 3 && !later) broken(false); }, navigator.onLine ? PATIENCE_MS : IMPATIENCE_MS); };
 audio.addEventListener("loadedmetadata", () => { if (Math.abs(audio.currentTime - place) > 0.5) audio.currentTime = place; tellSystem(); });
-audio.addEventListener("playing", () => { root.classList.add("is-playing"); play.setAttribute("aria-label", "Pause"); if (again || !trouble.hidden) calm(); tries = 0; say(""); tellSystem(); });
+audio.addEventListener("playing", () => { root.classList.add("is-playing"); play.setAttribute("aria-label", "Pause"); if (again || !trouble.hidden) calm(); clearTimeout(later); later = tries = 0; say(""); tellSystem(); });
 audio.addEventListener("pause", () => { root.classList.remove("is-playing"); play.setAttribute("aria-label", "Play"); if (!audio.ended && !audio.error) { wanted = false; say("Paused"); save(); } });
 audio.addEventListener("waiting", () => { if (wanted) { say("Waiting for the sound…"); waitFor(); } });
 audio.addEventListener("error", () => { if (audio.src) broken(); });
