@@ -196,7 +196,7 @@ def bars(values: Mapping[str, tuple[float, int]], *, label: str, most: float) ->
         y = top + i * pitch
         end = _scale(0.0, most, 0.0, WIDTH - 34)(mean)
         parts.append(_text(0, y + 11, name, "start") + _text(WIDTH, y + 11, _count(count, "rating"), "end"))
-        parts.append(f'<path class="track" d="M4 {_n(y + 23)}H{_n(WIDTH - 34)}"/><path class="bar" d="M4 {_n(y + 23)}H{_n(max(end, 4.1))}"/>')
+        parts.append(f'<path class="track" d="M4 {_n(y + 23)}H{_n(WIDTH - 34)}"/><path class="mean" d="M4 {_n(y + 23)}H{_n(max(end, 4.1))}"/>')
         parts.append(f'<text class="strong" x="{_n(WIDTH)}" y="{_n(y + 27)}" text-anchor="end">{mean:.1f}</text>')
     desc = "Means out of " + _hz(most) + ": " + ", ".join(f"{name} {mean:.1f} from {_count(count, 'rating')}" for name, (mean, count) in values.items()) + "."
     return _svg("bars", top + len(values) * pitch, label, desc, parts)

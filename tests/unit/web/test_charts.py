@@ -221,7 +221,7 @@ def test_charts_on_one_page_have_ids_of_their_own() -> None:
 class TestBars:
     def test_is_as_long_as_its_mean(self) -> None:
         drawn = charts.bars({"Half": (5.0, 2), "All": (10.0, 1)}, label="B", most=10)
-        half, whole = (float(re.findall(r"H([\d.]+)", e.attrib["d"])[0]) for e in parse(drawn).findall(f"{SVG}path[@class='bar']"))
+        half, whole = (float(re.findall(r"H([\d.]+)", e.attrib["d"])[0]) for e in parse(drawn).findall(f"{SVG}path[@class='mean']"))
         assert half == pytest.approx(whole / 2)
 
     def test_says_the_means_and_how_many(self) -> None:
