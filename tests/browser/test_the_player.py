@@ -169,8 +169,8 @@ def test_signing_out_takes_the_kept_sound_away(listening: Page, served: Served) 
 
 def test_the_page_without_a_connection_holds_no_notice_of_anybody(window: Window, listening: Page) -> None:
     window.expect("404")  # Chromium looks for /favicon.ico beside a picture
+    listening.goto("/static/icons.svg", wait_until="networkidle")  # no worker yet
     window.context.add_cookies([{"name": "stillwave_notice", "value": "You%20felt%20low", "url": window.origin}])
-    listening.goto("/static/icons.svg")  # no worker yet, and the notice still waits
     assert any(cookie["name"] == "stillwave_notice" for cookie in window.context.cookies())
     listening.evaluate("() => navigator.serviceWorker.register('/sw.js', { scope: '/' })")
     listening.evaluate("async () => { await navigator.serviceWorker.ready; }")
