@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,7 +31,7 @@ from stillwave.profiles import web as profiles
 from stillwave.progress import web as progress
 from stillwave.sessions import audio
 from stillwave.sessions import web as sessions
-from stillwave.web import gate, intake, once, pages, problem
+from stillwave.web import gate, intake, once, pages, problem, shell
 from stillwave.web.kit import Kit
 from stillwave.web.routes import page_get
 
@@ -51,6 +52,7 @@ _HOUSEKEEPING_S = 3600
 
 
 async def _before(request: Request[Any, Any, Any]) -> None:
+    request.scope["state"]["began"] = time.perf_counter()
     gate.refuse_foreign(request)
     await once.remember_body(request)
     await intake.check_json(request)
@@ -64,6 +66,9 @@ async def _add_headers(message: Message, scope: Scope) -> None:
     headers += [(name, value) for name, value in _HEADERS.items() if name not in present]
     if b"cache-control" not in present:
         headers.append((b"cache-control", b"no-store"))
+    began = scope.get("state", {}).get("began")
+    if began is not None:  # not for static files: their answers are kept, and the figure with them
+        headers.append((b"server-timing", b"total;dur=%.1f" % (1000 * (time.perf_counter() - began))))
     if scope["app"].state.kit.settings.secure_cookies:
         headers.append((b"strict-transport-security", b"max-age=31536000"))
     message["headers"] = headers
@@ -133,7 +138,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
     return _App(
         route_handlers=[
             *accounts.HANDLERS, *factors.HANDLERS, *profiles.HANDLERS, *sessions.HANDLERS, *feedback.HANDLERS, *progress.HANDLERS,
-            *privacy.HANDLERS, *operator.HANDLERS, demo.try_demo, health,
+            *privacy.HANDLERS, *operator.HANDLERS, *shell.HANDLERS, demo.try_demo, health,
             create_static_files_router(path="/static", directories=[pages.STATIC], cache_control=pages.FOREVER),
         ],
         state=State({"kit": kit, "files": files}),

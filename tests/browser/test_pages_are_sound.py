@@ -22,10 +22,10 @@ from tests.served import Served, Visitor, serving
 AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
 MOST_BYTES = 100 * 1024
 
-STRANGERS = ["/", "/sign-in", "/sign-up", "/recover", "/reset", "/no-such-page"]
+STRANGERS = ["/", "/sign-in", "/sign-up", "/recover", "/reset", "/style", "/offline", "/no-such-page"]
 LISTENERS = [
     "/", "/start", "/history", "/profile", "/progress", "/preferences", "/privacy", "/screening", "/security", "/operator",
-    "/sessions/RATED", "/sessions/RATED/rate", "/sessions/RATED/rate?unwell=1", "/no-such-page",
+    "/sessions/RATED", "/sessions/RATED/rate", "/sessions/RATED/rate?unwell=1", "/style", "/no-such-page",
 ]  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def problems(window: Window, page: Page, path: str) -> list[str]:
     answer = page.goto(path, wait_until="load")
     assert answer is not None
     assert answer.status == (404 if "no-such" in path else 200)
-    found = source_problems(answer) + weight_problems(window, path)
+    found = source_problems(answer) + weight_problems(window, path) + settling_problems(page)
     for size in (PHONE, DESK):
         page.set_viewport_size({"width": size["width"], "height": size["height"]})
         for scheme in ("light", "dark"):
@@ -119,6 +119,17 @@ def weight_problems(window: Window, path: str) -> list[str]:
     }
     whole = sum(parts.values())
     return [f"{path} weighs {whole} bytes: {parts}"] if whole > MOST_BYTES or not parts else []
+
+
+def settling_problems(page: Page) -> list[str]:
+    """What moved while the page was loading; 0.1 is where people notice (web.dev/cls)."""
+    moved: float = page.evaluate("""() => new Promise((done) => {
+      let sum = 0;
+      new PerformanceObserver((list) => { for (const entry of list.getEntries()) sum += entry.value; })
+        .observe({ type: "layout-shift", buffered: true });
+      setTimeout(() => done(sum), 150);
+    })""")
+    return [f"the layout shifts by {moved:.3f}"] if moved >= 0.1 else []
 
 
 def axe_problems(page: Page) -> list[str]:

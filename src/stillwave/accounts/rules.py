@@ -16,7 +16,7 @@ from stillwave.errors import BadInput
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
 Phone = Annotated[str, msgspec.Meta(min_length=4, max_length=40)]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
-Purpose = Literal["health_data", "adaptation", "ab_sessions"]
+Purpose = Literal["health_data", "adaptation", "ab_sessions", "offline_storage"]
 Voice = Literal["male", "female", "neutral", "none"]
 Tier = Literal["free", "premium"]
 Role = Literal["listener", "operator"]
@@ -65,6 +65,12 @@ CONSENTS: Final[dict[str, ConsentText]] = {
             "I agree that about one in three of my headphone sessions plays the same sound without the beat, and that "
             "I am not told which until I ask. My ratings of these sessions are compared; until I look, they do not "
             "change my curves. I can stop this at any time.",
+        ),
+        ConsentText(
+            "offline_storage", 1, "Keep sound on my devices",
+            "I agree that each browser I play a session in keeps the sound of the last three, so that they play on "
+            "without a connection. They are not encrypted there, and whoever can use the browser can play them. They "
+            "are removed from it when I sign out there or open Stillwave after taking this back.",
         ),
     )
 }  # fmt: skip

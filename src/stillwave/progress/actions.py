@@ -8,6 +8,7 @@ from uuid import UUID
 from stillwave.db.database import Tx
 from stillwave.db.ids import uuid7
 from stillwave.errors import NotFound
+from stillwave.profiles.rules import STATES
 from stillwave.progress import rules, store
 from stillwave.progress.rules import Day, Week
 from stillwave.progress.store import SQL, Summary
@@ -40,6 +41,15 @@ def summary(tx: Tx, user_id: UUID) -> Summary:
 def week(tx: Tx, user_id: UUID, now: dt.datetime) -> Week:
     """How long the person listened in the last seven days, and about how much sound that was."""
     return rules.week(store.played(tx, user_id, now - dt.timedelta(days=7), now))
+
+
+def effects(tx: Tx, user_id: UUID, since: dt.datetime) -> dict[str, tuple[float, int]]:
+    """Mean effect (1 to 10) and number of ratings by the name of where sessions led, the best first."""
+    return {
+        STATES[one.target_state].label: (one.mean, one.times)
+        for one in store.effects(tx, user_id, since)
+        if one.target_state in STATES
+    }
 
 
 def sessions_per_day(tx: Tx, user_id: UUID, since: dt.datetime, zone: dt.tzinfo) -> dict[dt.date, int]:

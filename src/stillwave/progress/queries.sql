@@ -19,6 +19,13 @@ ORDER BY date DESC;
 SELECT total_sessions, avg_effectiveness, avg_sleep_quality, avg_focus_score
 FROM user_progress_summary WHERE user_id = :user_id;
 
+-- name: effects
+-- What people said of sessions to each state: how close they came to it, 1 to 10.
+SELECT target_state, avg(CAST(effectiveness_rating AS DOUBLE PRECISION)) AS mean, count(*) AS times
+FROM sessions
+WHERE user_id = :user_id AND start_time >= :since AND effectiveness_rating IS NOT NULL AND target_state IS NOT NULL
+GROUP BY target_state ORDER BY mean DESC, target_state;
+
 -- name: session_times
 SELECT start_time FROM sessions WHERE user_id = :user_id AND start_time >= :since ORDER BY start_time;
 

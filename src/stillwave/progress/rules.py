@@ -46,6 +46,32 @@ def _percent(share: float) -> str:
     return "less than 1 %" if 0 < share < 0.01 else f"about {share * 100:.0f} %" if share else "0 %"
 
 
+class Compared(msgspec.Struct, frozen=True):
+    """The mean of one score on days with a session and on days without, and how many days each."""
+
+    label: str
+    with_session: float
+    with_days: int
+    without_session: float
+    without_days: int
+
+
+# Fewer days than this on either side say nothing.
+_LEAST_DAYS = 5
+
+
+def compare(days: list[Day], listened: set[dt.date]) -> list[Compared]:
+    """Each score on days with a session and on days without; scores with too few days of one kind are left out."""
+    found = []
+    for label, field in (("Sleep", "sleep_quality"), ("Stress", "stress_level"), ("Focus", "focus_score")):
+        told = [(day.date in listened, getattr(day, field)) for day in days if getattr(day, field) is not None]
+        with_it, without = ([score for heard, score in told if heard is which] for which in (True, False))
+        if min(len(with_it), len(without)) >= _LEAST_DAYS:
+            means = (sum(with_it) / len(with_it), sum(without) / len(without))
+            found.append(Compared(label, means[0], len(with_it), means[1], len(without)))
+    return found
+
+
 def check(day: Day, today: dt.date) -> None:
     """Raises BadInput for a day that cannot be, or with nothing in it."""
     if not dt.date(2000, 1, 1) <= day.date <= today + dt.timedelta(days=1):

@@ -43,6 +43,19 @@ class _When(msgspec.Struct, frozen=True):
     start_time: dt.datetime
 
 
+class Effect(msgspec.Struct, frozen=True):
+    """How close sessions to a state came to it, as the person said: mean of 1 to 10, and of how many."""
+
+    target_state: str
+    mean: float
+    times: int
+
+
+def effects(tx: Tx, user_id: UUID, since: dt.datetime) -> list[Effect]:
+    """The effect of each state's sessions since then, the best first."""
+    return tx.all(Effect, SQL.effects, user_id=user_id, since=since)
+
+
 def keep(tx: Tx, user_id: UUID, row_id: UUID, day: Day) -> None:
     """The day is stored, in place of one that was there."""
     tx.run(

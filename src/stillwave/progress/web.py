@@ -13,11 +13,11 @@ from markupsafe import Markup
 from stillwave.accounts import actions as accounts
 from stillwave.db.database import Tx
 from stillwave.errors import BadInput, StillwaveError
-from stillwave.progress import actions
+from stillwave.progress import actions, rules
 from stillwave.progress.rules import Day
 from stillwave.progress.store import Summary
 from stillwave.progress.today import today_page
-from stillwave.web import charts, gate, once, pages
+from stillwave.web import charts, gate, once, pages, sheet
 from stillwave.web.gate import Me
 from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
@@ -28,6 +28,7 @@ Ask = Request[Any, Any, Any]
 _SHOWN_DAYS = 90
 _HEAT_WEEKS = 26
 _TRENDS = "Sleep, stress and focus"
+_EFFECTS = "How close your sessions came, as you said"
 _MOST_DAYS = 1000
 
 
@@ -97,6 +98,8 @@ def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
         ],
         "trends_svg": _trends(in_order),
         "heatmap_svg": _heat_map(counts, today),
+        "effects_svg": _effects(actions.effects(tx, me.user_id, now - dt.timedelta(weeks=_HEAT_WEEKS))),
+        "compared": rules.compare(days, set(counts)),
     }
 
 
@@ -109,6 +112,11 @@ def _trends(days: list[Day]) -> Markup:
     }
     picture = charts.trends(dates, series, label=_TRENDS)
     return Markup(picture + charts.trends_table(dates, series, label=_TRENDS))  # noqa: S704  our own SVG
+
+
+def _effects(effects: dict[str, tuple[float, int]]) -> Markup:
+    picture = charts.bars(effects, label=_EFFECTS, most=10)
+    return Markup(picture + charts.bars_table(effects, label=_EFFECTS, head=("Where to", "Mean of 10", "Ratings")))  # noqa: S704
 
 
 def _heat_map(counts: dict[dt.date, int], today: dt.date) -> Markup:
@@ -138,4 +146,20 @@ def keep(request: Ask, data: Form) -> Response[Any]:
     return pages.see_other("/progress", notice="Your day is in the diary.")
 
 
-HANDLERS = [today_page, keep_day, read_days, delete_day, read_summary, progress_page, keep]
+@page_get("/progress.csv")
+def progress_csv(request: Ask) -> Response[bytes]:
+    """The whole diary as a table for spreadsheets, newest day first."""
+    with gate.read(request) as (tx, me):
+        days = actions.diary(tx, me.user_id, dt.date.min, dt.date.max)
+    rows = (
+        (day.date.isoformat(), day.sleep_quality, day.stress_level, day.focus_score, day.notes,
+         msgspec.json.encode(day.metrics).decode() if day.metrics else None)
+        for day in days
+    )  # fmt: skip
+    head = ("date", "sleep_of_10", "stress_of_10", "focus_of_10", "notes", "metrics")
+    return sheet.download(f"stillwave-diary-{kit_of(request).clock():%Y-%m-%d}.csv", head, rows)
+
+
+HANDLERS = [
+    today_page, keep_day, read_days, delete_day, read_summary, progress_page, keep, progress_csv,
+]  # fmt: skip

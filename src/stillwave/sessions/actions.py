@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -10,16 +11,17 @@ import msgspec
 
 from stillwave.accounts import actions as accounts
 from stillwave.db.database import Tx
-from stillwave.db.ids import moment, uuid7
+from stillwave.db.ids import NEWEST, moment, uuid7
 from stillwave.errors import BadInput, NotFound
 from stillwave.profiles import actions as profiles
-from stillwave.profiles.rules import Kind
+from stillwave.profiles.rules import STATES, Kind
 from stillwave.sessions import audio, rules, store
 from stillwave.sessions.rules import Progress, Wish
 from stillwave.sessions.store import SQL, AudioRow, SessionRow
 from stillwave.sound import programme as sound
 from stillwave.web.gate import Me
 
+_AT_ONCE = 500
 # The hours of the day in which a morning or an evening session is suggested.
 _MORNING, _EVENING = range(4, 12), (*range(18, 24), *range(4))
 _PLANNED_MOST_MIN = 240  # a longer sound, from the command line, is this plan held for longer
@@ -86,9 +88,26 @@ def one(tx: Tx, user_id: UUID, session_id: UUID) -> SessionRow:
     return row
 
 
-def page(tx: Tx, user_id: UUID, before: UUID, most: int) -> list[SessionRow]:
-    """Sessions older than the id `before`, newest first."""
-    return store.page(tx, user_id, before, most)
+def page(
+    tx: Tx, user_id: UUID, before: UUID, most: int, *, state: str = "", rated: str = ""
+) -> list[SessionRow]:
+    """Sessions older than the id `before`, newest first; `state` and `rated` ("yes", "no") leave out others.
+
+    Raises BadInput for a state or word that is not known.
+    """
+    if state and state not in STATES:
+        raise BadInput("to_state", "is not one that sessions lead to", list(STATES))
+    if rated not in ("", "yes", "no"):
+        raise BadInput("rated", "is not understood", ["yes", "no"])
+    return store.page(tx, user_id, before, most, state=state, rated=rated)
+
+
+def everything(tx: Tx, user_id: UUID) -> Iterator[SessionRow]:
+    """Every session of the person, newest first, read in pages."""
+    before = NEWEST
+    while rows := store.page(tx, user_id, before, _AT_ONCE):
+        yield from rows
+        before = rows[-1].id
 
 
 def audio_row(tx: Tx, user_id: UUID, session_id: UUID) -> AudioRow:

@@ -83,11 +83,14 @@ def by_id(tx: Tx, user_id: UUID, session_id: UUID) -> SessionRow | None:
     )
 
 
-def page(tx: Tx, user_id: UUID, before: UUID, most: int) -> list[SessionRow]:
-    """At most `most` sessions made before the id `before`, newest first."""
+def page(
+    tx: Tx, user_id: UUID, before: UUID, most: int, *, state: str = "", rated: str = ""
+) -> list[SessionRow]:
+    """At most `most` sessions made before the id `before`, newest first; only those to `state`, only (un)rated ones."""
     return tx.all(
-        SessionRow, SQL.page_of_sessions, user_id=user_id, before_id=before, before_time=moment(before), most=most
-    )
+        SessionRow, SQL.page_of_sessions, user_id=user_id, before_id=before, before_time=moment(before), most=most,
+        state=state, rated=rated,
+    )  # fmt: skip
 
 
 def audio(tx: Tx, user_id: UUID, session_id: UUID) -> AudioRow | None:

@@ -7,6 +7,7 @@ import datetime as dt
 import secrets
 from collections.abc import Iterator
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -26,7 +27,7 @@ from stillwave.sessions import actions, audio, rules
 from stillwave.sessions.rules import Progress, Wish
 from stillwave.sessions.store import SessionRow
 from stillwave.sound.programme import WITH_BEAT
-from stillwave.web import charts, gate, once, pages
+from stillwave.web import charts, gate, once, pages, sheet
 from stillwave.web.gate import Me
 from stillwave.web.intake import read_form
 from stillwave.web.kit import kit_of
@@ -35,6 +36,10 @@ from stillwave.web.routes import api_get, api_patch, api_post, page_get, page_po
 Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
 _PAGE = 20
+_CSV_HEAD = (
+    "start", "end", "kind", "from_state", "to_state", "minutes", "heard_s", "target_hz", "base_hz", "method", "background",
+    "volume_level", "rating_of_5", "effectiveness_of_10", "reason", "id",
+)  # fmt: skip
 _METHODS = {
     "binaural": "Binaural beats", "monaural": "Monaural beats", "isochronic": "Isochronic tones",
     "am": "Pulsing background", "steady": "Steady tone, no beat",
@@ -304,11 +309,42 @@ def player_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
         "has_beat": shown.method in WITH_BEAT,
         "audio_url": shown.audio_url or "",
         "flac_url": shown.flac_url,
+        "opus_url": shown.opus_url,
+        "path_json": _drawn_path(row),
+        "ears": _ears(row),
+        "speaker": _for_speaker(row, shown),
         "path_svg": _path_picture(row),
         "measured": measured,
         "comparison": _COMPARED.get(shown.comparison or ""),
     }
     return pages.page(request, "sessions/player.html", me=me, session=session)
+
+
+def _ears(row: SessionRow) -> tuple[float, float] | None:
+    """The planned tones of the left and the right ear once the target is reached, where each ear has its own."""
+    if _shown(row).method != "binaural" or row.base_frequency is None or row.target_frequency is None:
+        return None
+    half_hz = row.target_frequency / 2
+    return round(row.base_frequency - half_hz, 2), round(row.base_frequency + half_hz, 2)
+
+
+def _for_speaker(row: SessionRow, shown: Session) -> dict[str, Any] | None:
+    """The form that plans the same wish for one speaker, where the session needs two ears."""
+    if shown.method != "binaural" or row.target_state is None:
+        return None
+    wish = {
+        "kind": row.session_type or "custom", "initial_state": row.initial_state or "unsure",
+        "target_state": row.target_state, "minutes": round((shown.seconds or 0) / 60),
+        "background": shown.background, "listening": "speaker",
+    }  # fmt: skip
+    return {name: value for name, value in wish.items() if value is not None}
+
+
+def _drawn_path(row: SessionRow) -> str:
+    """The beat over time for the picture that breathes with it, as JSON."""
+    sound = row.sound()
+    points = rules.path(sound) if sound and sound.method != "none" else []
+    return msgspec.json.encode([(round(s), round(hz, 2)) for s, hz in points]).decode()
 
 
 def _path_picture(row: SessionRow) -> Markup:
@@ -331,20 +367,45 @@ def reveal(request: Ask, session_id: FromPath[UUID], data: Form) -> Response[Any
 
 
 @page_get("/history")
-def history_page(request: Ask, before: FromQuery[UUID | None] = None) -> Response[str]:
-    """Past sessions."""
+def history_page(
+    request: Ask, before: FromQuery[UUID | None] = None, to_state: FromQuery[str] = "", rated: FromQuery[str] = ""
+) -> Response[str]:
+    """Past sessions; `to_state` and `rated` leave out others."""
     with gate.read(request) as (tx, me):
         zone = accounts.zone(tx, me.user_id)
-        rows = actions.page(tx, me.user_id, before or NEWEST, _PAGE + 1)
+        rows = actions.page(tx, me.user_id, before or NEWEST, _PAGE + 1, state=to_state, rated=rated)
     now = kit_of(request).clock()
+    chosen = {name: value for name, value in (("to_state", to_state), ("rated", rated)) if value}
+    older = urlencode({**chosen, "before": str(rows[_PAGE - 1].id)}) if len(rows) > _PAGE else None
     return pages.page(
-        request, "sessions/history.html", me=me,
+        request, "sessions/history.html", me=me, values=chosen, filtered=bool(chosen),
+        states=[{"key": "", "label": "Anything"}, *({"key": key, "label": one.label} for key, one in STATES.items())],
         sessions=[actions.card(row, zone, now) for row in rows[:_PAGE]],
-        next_url=f"/history?before={rows[_PAGE - 1].id}" if len(rows) > _PAGE else None,
+        next_url=f"/history?{older}" if older else None,
+    )  # fmt: skip
+
+
+@page_get("/sessions.csv")
+def sessions_csv(request: Ask) -> Response[bytes]:
+    """Every session as a table for spreadsheets; times in the person's zone."""
+    with gate.read(request) as (tx, me):
+        zone = accounts.zone(tx, me.user_id)
+        rows = [_csv_row(row, zone) for row in actions.everything(tx, me.user_id)]
+    return sheet.download(f"stillwave-sessions-{kit_of(request).clock():%Y-%m-%d}.csv", _CSV_HEAD, rows)
+
+
+def _csv_row(row: SessionRow, zone: dt.tzinfo) -> tuple[object, ...]:
+    shown = _shown(row)
+    return (
+        row.start_time.astimezone(zone).isoformat(timespec="seconds"),
+        row.end_time.astimezone(zone).isoformat(timespec="seconds") if row.end_time else None,
+        row.session_type, row.initial_state, row.target_state, round(shown.seconds / 60, 1) if shown.seconds else None,
+        row.position_s, row.target_frequency, row.base_frequency, shown.method, shown.background, row.volume_level,
+        row.rating, row.effectiveness_rating, shown.reason, str(row.id),
     )  # fmt: skip
 
 
 HANDLERS = [
     start_session, list_sessions, read_session, follow_session, read_measured, reveal_session, stream_wav, stream_opus, download_flac,
-    start_page, start, player_page, reveal, history_page,
+    start_page, start, player_page, reveal, history_page, sessions_csv,
 ]  # fmt: skip

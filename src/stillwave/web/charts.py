@@ -186,6 +186,27 @@ def heat_map_table(counts: Mapping[date, int], *, today: date, weeks: int = 26) 
     return table("Sessions per week", ("Week of", "Sessions", "Days"), rows)
 
 
+def bars(values: Mapping[str, tuple[float, int]], *, label: str, most: float) -> str:
+    """Draw a mean from 0 to `most` for each name as a bar, in the given order, with how many it is the mean of."""
+    if not values:
+        return _empty(label, "Your ratings will be drawn here")
+    pitch, top = 40.0, 8.0
+    parts = []
+    for i, (name, (mean, count)) in enumerate(values.items()):
+        y = top + i * pitch
+        end = _scale(0.0, most, 0.0, WIDTH - 34)(mean)
+        parts.append(_text(0, y + 11, name, "start") + _text(WIDTH, y + 11, _count(count, "rating"), "end"))
+        parts.append(f'<path class="track" d="M4 {_n(y + 23)}H{_n(WIDTH - 34)}"/><path class="mean" d="M4 {_n(y + 23)}H{_n(max(end, 4.1))}"/>')
+        parts.append(f'<text class="strong" x="{_n(WIDTH)}" y="{_n(y + 27)}" text-anchor="end">{mean:.1f}</text>')
+    desc = "Means out of " + _hz(most) + ": " + ", ".join(f"{name} {mean:.1f} from {_count(count, 'rating')}" for name, (mean, count) in values.items()) + "."
+    return _svg("bars", top + len(values) * pitch, label, desc, parts)
+
+
+def bars_table(values: Mapping[str, tuple[float, int]], *, label: str, head: Sequence[str]) -> str:
+    """Give `bars` as a table."""
+    return table(label, head, [(name, f"{mean:.1f}", str(count)) for name, (mean, count) in values.items()])
+
+
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Give a folded, scrollable HTML table; the first cell of each row is its heading. Empty without rows."""
     if not rows:

@@ -31,6 +31,7 @@ from stillwave.web.kit import Kit, kit_of
 SQL = Queries(Path(__file__).parent)
 COOKIE = "stillwave_login"
 CONSENT_VERSION = 1  # of the health-data text in accounts/rules.py; an older consent must be given again
+OFFLINE_VERSION = 1  # of the text about sound kept in the browser
 IDLE = dt.timedelta(days=7)
 ABSOLUTE = dt.timedelta(days=30)
 _SEEN_EVERY = dt.timedelta(minutes=5)
@@ -52,6 +53,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     step_due_by: dt.datetime | None = None
     two_steps: bool = False
     consent_version: int | None = None
+    offline_version: int | None = None
     screened_at: dt.datetime | None = None
 
     signed_in = True
@@ -65,6 +67,11 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     def consented(self) -> bool:
         """Health data may be stored."""
         return self.consent_version is not None and self.consent_version >= CONSENT_VERSION
+
+    @property
+    def keeps_sound(self) -> bool:
+        """The browser may keep the sound of sessions."""
+        return self.offline_version is not None and self.offline_version >= OFFLINE_VERSION
 
     @property
     def needs(self) -> Need:

@@ -4,6 +4,8 @@ SELECT l.id AS login_id, l.last_seen_at, l.expires_at, l.step_due_by, l.two_step
        u.subscription_tier, u.processing_restricted,
        (SELECT max(c.version) FROM consents c
         WHERE c.user_id = u.id AND c.purpose = 'health_data' AND c.withdrawn_at IS NULL) AS consent_version,
+       (SELECT max(c.version) FROM consents c
+        WHERE c.user_id = u.id AND c.purpose = 'offline_storage' AND c.withdrawn_at IS NULL) AS offline_version,
        (SELECT max(s.answered_at) FROM screenings s WHERE s.user_id = u.id) AS screened_at
 FROM logins l
 JOIN users u ON u.id = l.user_id

@@ -56,6 +56,8 @@ EVERY = {
     "trends of nothing": charts.trends([], {}, label="Trends"),
     "heat map": charts.heat_map({TODAY: 2, TODAY - timedelta(days=3): 9}, today=TODAY),
     "heat map of nothing": charts.heat_map({}, today=TODAY),
+    "bars": charts.bars({"Calm focus": (7.2, 12), "Sleep": (1.0, 1)}, label="Effect", most=10),
+    "bars of nothing": charts.bars({}, label="Effect", most=10),
     "heat map of a week": charts.heat_map({}, today=TODAY, weeks=1),
 }
 
@@ -92,9 +94,10 @@ class TestEveryChart:
         charts.response_curve(GRID_HZ, MEAN, SD, best_hz=None, low_hz=None, high_hz=None, label=EVIL),
         charts.frequency_path([(0, 10)], label=EVIL),
         charts.trends([TODAY], {EVIL: [3.0]}, label=EVIL),
+        charts.bars({EVIL: (3.0, 1)}, label=EVIL, most=10),
         charts.table(EVIL, (EVIL,), [(EVIL, EVIL)]),
     ],
-    ids=["curve", "path", "trends", "table"],
+    ids=["curve", "path", "trends", "bars", "table"],
 )
 def test_words_from_outside_are_escaped(markup: str) -> None:
     assert "<script" not in markup
@@ -213,3 +216,17 @@ class TestHeatMap:
 def test_charts_on_one_page_have_ids_of_their_own() -> None:
     ids = re.findall(r' id="([^"]+)"', "".join(EVERY[k] for k in ("curve", "curve without ratings", "path", "trends", "heat map")))
     assert len(ids) == len(set(ids))
+
+
+class TestBars:
+    def test_is_as_long_as_its_mean(self) -> None:
+        drawn = charts.bars({"Half": (5.0, 2), "All": (10.0, 1)}, label="B", most=10)
+        half, whole = (float(re.findall(r"H([\d.]+)", e.attrib["d"])[0]) for e in parse(drawn).findall(f"{SVG}path[@class='mean']"))
+        assert half == pytest.approx(whole / 2)
+
+    def test_says_the_means_and_how_many(self) -> None:
+        assert "Sleep 6.5 from 1 rating" in described(charts.bars({"Sleep": (6.5, 1)}, label="B", most=10))
+
+    def test_table_gives_the_same_numbers(self) -> None:
+        made = charts.bars_table({"Sleep": (6.46, 3)}, label="B", head=("Where to", "Mean", "Ratings"))
+        assert "<td>6.5</td><td>3</td>" in made

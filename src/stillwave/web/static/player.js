@@ -5,7 +5,9 @@ const audio = $("audio"), play = $("play"), seek = $("seek"), volume = $("volume
 const { session: id, title } = root.dataset;
 const seconds = Number(root.dataset.seconds);
 const memory = `stillwave.position.${id}`;
-const SAVE_EVERY_MS = 10_000;
+const SAVE_EVERY_MS = 10_000, AGAIN_FIRST_MS = 1_000, AGAIN_MOST_MS = 30_000;
+// keep.js may have kept one of these on this device; the service worker then answers for it, byte ranges and all.
+const kept = audio.canPlayType("audio/ogg; codecs=opus") ? root.dataset.opus : root.dataset.flac;
 
 // ---- the place: what the server knows, or what this device heard since and could not send
 const recall = () => {
@@ -84,14 +86,14 @@ const tellSystem = () => {
 };
 
 // ---- playing
-let wanted = false;
+let wanted = false, source = root.dataset.audio;
 const goTo = (s) => {
   place = Math.max(0, Math.min(s, seconds));
   if (audio.readyState > 0) audio.currentTime = place;
   show();
   tellSystem();
 };
-const load = () => { audio.src = root.dataset.audio; audio.load(); };
+const load = () => { audio.src = source; audio.load(); };
 const start = async () => {
   wanted = true;
   if (over || place >= seconds - 0.5) { over = false; after.hidden = true; $("finish").hidden = false; goTo(0); }
@@ -104,30 +106,47 @@ const start = async () => {
   }
 };
 const stop = () => { wanted = false; audio.pause(); };
-const broken = async (sure = true) => {
-  // The element hides the reason; asking for one byte tells a lost network from a refusal.
-  let status = 0, detail = "";
+// The element hides the reason; asking for one byte tells a lost network (0) from a refusal.
+const ask = async () => {
   try {
-    const probe = await fetch(root.dataset.audio, { headers: { Range: "bytes=0-0" } });
-    status = probe.status;
-    if (!probe.ok) detail = (await probe.json().catch(() => ({}))).detail ?? "";
-    else await probe.body?.cancel();
-  } catch { /* network */ }
-  if (!sure && status === 206) { waitFor(); return; } // only slow
+    const probe = await fetch(source, { headers: { Range: "bytes=0-0" } });
+    if (!probe.ok) return [probe.status, (await probe.json().catch(() => ({}))).detail ?? ""];
+    await probe.body?.cancel();
+    return [probe.status, ""];
+  } catch { return [0, ""]; }
+};
+let later = 0, tries = 0;
+const resume = () => { clearTimeout(later); later = 0; calm(); load(); if (wanted) start(); };
+const haveKept = async () => {
+  if (source === kept || !navigator.serviceWorker?.controller || !("caches" in window)) return false;
+  return Boolean(await (await caches.open("stillwave-sound")).match(kept));
+};
+const lost = async () => {
+  if (await haveKept()) { source = kept; resume(); return; }
+  complain("The connection was lost. Your place is kept, and playing goes on by itself when it is back.", resume);
+  clearTimeout(later);
+  later = setTimeout(async () => {
+    const [status] = await ask();
+    if (!later) return; // it plays already
+    if (status === 0) lost(); else resume();
+  }, Math.min(AGAIN_FIRST_MS * 2 ** tries++, AGAIN_MOST_MS));
+};
+const broken = async (sure = true) => {
+  const [status, detail] = await ask();
+  if (!sure && (status === 206 || status === 200)) { waitFor(); return; } // only slow
   root.classList.remove("is-playing");
   say("");
-  const retry = () => { load(); if (wanted) start(); };
   if (status === 401) complain("You have been signed out. Your place is kept on this device.", null, true);
-  else if (status === 0) complain("The connection was lost. Your place is kept.", retry);
-  else complain(detail || "The sound stopped coming. Your place is kept.", retry);
+  else if (status === 0) lost();
+  else complain(detail || "The sound stopped coming. Your place is kept.", resume);
 };
 // A browser that lost the network inside a long sound waits without a word; so somebody has to ask.
-const PATIENCE_MS = 4_000;
+const PATIENCE_MS = 4_000, IMPATIENCE_MS = 500;
 let patience = 0;
-const waitFor = () => { clearTimeout(patience); patience = setTimeout(() => { if (wanted && audio.readyState < 3 && trouble.hidden) broken(false); }, PATIENCE_MS); };
+const waitFor = () => { clearTimeout(patience); patience = setTimeout(() => { if (wanted && audio.readyState < 3 && !later) broken(false); }, navigator.onLine ? PATIENCE_MS : IMPATIENCE_MS); };
 audio.addEventListener("loadedmetadata", () => { if (Math.abs(audio.currentTime - place) > 0.5) audio.currentTime = place; tellSystem(); });
-audio.addEventListener("playing", () => { root.classList.add("is-playing"); play.setAttribute("aria-label", "Pause"); if (again || !trouble.hidden) calm(); say(""); breathe(); tellSystem(); });
-audio.addEventListener("pause", () => { root.classList.remove("is-playing"); play.setAttribute("aria-label", "Play"); if (!audio.ended && !audio.error) { say("Paused"); save(); } });
+audio.addEventListener("playing", () => { root.classList.add("is-playing"); play.setAttribute("aria-label", "Pause"); if (again || !trouble.hidden) calm(); clearTimeout(later); later = tries = 0; say(""); tellSystem(); });
+audio.addEventListener("pause", () => { root.classList.remove("is-playing"); play.setAttribute("aria-label", "Play"); if (!audio.ended && !audio.error) { wanted = false; say("Paused"); save(); } });
 audio.addEventListener("waiting", () => { if (wanted) { say("Waiting for the sound…"); waitFor(); } });
 audio.addEventListener("error", () => { if (audio.src) broken(); });
 audio.addEventListener("timeupdate", () => { if (audio.readyState > 1 && !audio.seeking) { place = audio.currentTime; show(); } });
@@ -149,8 +168,12 @@ for (const b of root.querySelectorAll("[data-skip]")) b.addEventListener("click"
 seek.addEventListener("input", () => { dragging = true; place = Number(seek.value); show(); });
 seek.addEventListener("change", () => { dragging = false; goTo(Number(seek.value)); if (audio.paused) save(); });
 // The sound is rendered at the planned level, so 1 is the ceiling and the slider only goes down from it.
+const loudness = "stillwave.volume";
 const level = () => { audio.volume = Number(volume.value) / 100; $("volume-now").textContent = `${volume.value} %`; fill(volume); };
-volume.addEventListener("input", level);
+try { volume.value = localStorage.getItem(loudness) ?? volume.value; } catch { /* as it comes */ }
+volume.addEventListener("input", () => { level(); try { localStorage.setItem(loudness, volume.value); } catch { /* for this visit only */ } });
+// Stop means now: the sound ends before the page that asks what happened has come.
+$("unwell").addEventListener("click", () => { stop(); audio.volume = 0; });
 addEventListener("keydown", (event) => {
   if (event.target.closest?.("input, button, a, summary, textarea, select") || event.metaKey || event.ctrlKey || event.altKey) return;
   if (event.key === " " || event.key === "k") { event.preventDefault(); audio.paused ? start() : stop(); }
@@ -165,7 +188,9 @@ setInterval(() => { if (!audio.paused) save(); }, SAVE_EVERY_MS);
 addEventListener("pagehide", () => { if (!over) save(); });
 
 if (media) {
-  media.metadata = new MediaMetadata({ title, artist: "Stillwave" });
+  const artwork = [...document.querySelectorAll("link[rel=apple-touch-icon]")].map((icon) => ({ src: icon.href, sizes: "192x192", type: "image/png" }));
+  media.metadata = new MediaMetadata({ title, artist: "Stillwave", artwork });
+  for (const name of ["playing", "pause", "ended"]) audio.addEventListener(name, () => { media.playbackState = audio.paused ? "paused" : "playing"; });
   const handle = (name, f) => { try { media.setActionHandler(name, f); } catch { /* not known here */ } };
   handle("play", start);
   handle("pause", stop);
@@ -175,38 +200,9 @@ if (media) {
   handle("seekto", (e) => goTo(e.seekTime));
 }
 
-// ---- the visual: a breath every ten seconds. Never at the rate of the beat: flicker that fast can harm.
-const BREATH_MS = 10_000;
-const canvas = root.querySelector("canvas"), still = matchMedia("(prefers-reduced-motion: reduce)");
-const accent = getComputedStyle(document.body).getPropertyValue("--accent").trim();
-const draw = (phase) => {
-  const size = canvas.clientWidth * Math.min(devicePixelRatio, 2);
-  if (canvas.width !== size) canvas.width = canvas.height = size;
-  const ink = canvas.getContext("2d"), breath = (1 - Math.cos(2 * Math.PI * phase)) / 2;
-  ink.clearRect(0, 0, size, size);
-  ink.fillStyle = accent;
-  for (let ring = 4; ring >= 1; ring--) {
-    ink.globalAlpha = 0.05 + 0.02 * breath;
-    ink.beginPath();
-    ink.arc(size / 2, size / 2, size * (0.17 + (0.045 + 0.03 * breath) * ring), 0, 2 * Math.PI);
-    ink.fill();
-  }
-};
-let frame = 0, phase = 0, last = 0;
-const tick = (now) => {
-  phase += Math.min(now - last, 100) / BREATH_MS;
-  last = now;
-  draw(phase);
-  frame = audio.paused || still.matches || document.hidden ? 0 : requestAnimationFrame(tick);
-};
-const breathe = () => { if (!frame && !still.matches && !document.hidden) { last = performance.now(); frame = requestAnimationFrame(tick); } };
-document.addEventListener("visibilitychange", () => { if (!audio.paused) breathe(); });
-addEventListener("resize", () => draw(phase));
-
 load();
 level();
 show();
-draw(still.matches ? 0.35 : 0);
 if (place > 0) say(`Continues at ${clock(place)}`);
 // What was heard while the server was out of reach.
 if (unsent && !unsent.sent && !(Date.parse(root.dataset.positionAt) > unsent.at)) send(unsent.position, Boolean(unsent.ended));
