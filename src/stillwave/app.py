@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -75,14 +74,14 @@ async def _add_headers(message: Message, scope: Scope) -> None:
 
 
 def housekeeping(kit: Kit, files: audio.SoundFiles) -> None:
-    """What is past its time is gone (old sessions, files, idempotency keys); coming months have partitions."""
+    """What is past its time is gone, class by class; coming months have partitions. Not by a clock that jumped."""
     now = kit.clock()
-    operator_actions.clean_up(kit.database, now)
     files.sweep()
+    operator_actions.check_clock(kit.database, now)
     files.sweep_strays(now)
-    with kit.database.write() as tx:
-        tx.run(gate.SQL.forget_keys, before=now - dt.timedelta(days=1))
     kit.database.prepare_months(now)
+    operator_actions.retain(kit.database, now)
+    files.sweep()
 
 
 @page_get("/health")

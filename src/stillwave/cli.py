@@ -21,6 +21,7 @@ from stillwave.settings import Settings, load
 
 if TYPE_CHECKING:
     from stillwave.db.database import PostgresDatabase, SqliteDatabase
+    from stillwave.db.handle import Right
 
 app = typer.Typer(
     help="Listening sessions that learn which settings you rate best.",
@@ -60,13 +61,17 @@ def _line(entry: object) -> str:
 
 
 @contextmanager
-def _open(*, migrate: bool = True) -> Iterator[tuple[Settings, SqliteDatabase | PostgresDatabase]]:
-    """Settings and the open database, its schema current: embedded ones are brought up to date here."""
+def _open(*, migrate: bool = True, right: Right = "app") -> Iterator[tuple[Settings, SqliteDatabase | PostgresDatabase]]:
+    """Settings and the open database, its schema current: embedded ones are brought up to date here.
+
+    What `right` says holds for every transaction that does not say otherwise.
+    """
     from stillwave.db import database
     from stillwave.db import migrate as migrations
 
     settings = load(os.environ)
     opened = database.open_database(settings)
+    opened.right = right
     try:
         if migrate:
             state = migrations.check(opened)
@@ -168,6 +173,7 @@ def doctor() -> None:
 
     from stillwave.db import database, migrate
     from stillwave.operator import actions
+    from stillwave.web.kit import system_clock
 
     table = Table("", "What", "Found", box=None)
     settings = load(os.environ)
@@ -180,7 +186,7 @@ def doctor() -> None:
             checks.append(actions.Check("Root key", "fits", ok=True))
         if state == "current":
             with opened.read() as tx:
-                checks += actions.health(tx, settings, mail=bool(settings.smtp_url))
+                checks += actions.health(tx, settings, system_clock(), mail=bool(settings.smtp_url))
     finally:
         opened.close()
         opened.vault.keys.close()
@@ -194,17 +200,39 @@ def doctor() -> None:
 @app.command()
 def retention(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
 ) -> None:
-    """Remove sessions older than a year (premium stays). The server does this by itself every hour."""
+    """Remove what is past its time, and report by class. The server does this by itself every hour."""
+    import json
+
+    import msgspec
+    from rich.console import Console
+    from rich.table import Table
+
     from stillwave.operator import actions
+    from stillwave.sessions.audio import SoundFiles
     from stillwave.web.kit import system_clock
 
-    with _open() as (_settings, database):
+    with _open() as (settings, database):
+        now = system_clock()
         if dry_run:
-            with database.read() as tx:
-                say(f"{actions.expired(tx, system_clock())} sessions would go.")
+            found = actions.due(database, now)
         else:
-            say(f"{actions.clean_up(database, system_clock())} sessions are gone.")
+            actions.check_clock(database, now)
+            found = actions.retain(database, now)
+            files = SoundFiles(settings, database)
+            try:
+                while files.sweep():
+                    pass
+            finally:
+                files.close()
+    if as_json:
+        print(json.dumps({"dry_run": dry_run, "classes": msgspec.to_builtins(found)}))  # noqa: T201
+        return
+    table = Table("Class", "Table", "Due" if dry_run else "Gone", "Months dropped", box=None)
+    for line in found:
+        table.add_row(line.retention, line.table, str(line.rows), str(line.months_dropped or ""))
+    Console().print(table)
 
 
 @app.command()
@@ -214,32 +242,54 @@ def version() -> None:
 
 
 @db_app.command("init")
-def db_init() -> None:
-    """Create the schema in an empty database."""
-    _upgrade()
+def db_init(
+    one_role: Annotated[bool, typer.Option("--one-role", help="Where no roles can be made: this login does everything.")] = False,  # noqa: FBT002
+) -> None:
+    """Create the roles, the schema, the privileges and the partitions in an empty database."""
+    _upgrade(one_role=one_role)
 
 
 @db_app.command("migrate")
-def db_migrate() -> None:
+def db_migrate(
+    one_role: Annotated[bool, typer.Option("--one-role", help="Where no roles can be made: this login does everything.")] = False,  # noqa: FBT002
+) -> None:
     """Bring the schema up to date."""
-    _upgrade()
+    _upgrade(one_role=one_role)
 
 
 @app.command("migrate", hidden=True)
 def migrate_alias() -> None:
     """Bring the schema up to date."""
-    _upgrade()
+    _upgrade(one_role=False)
 
 
-def _upgrade() -> None:
+@db_app.command("clock")
+def db_clock(
+    confirm: Annotated[bool, typer.Option("--confirm", help="The clock is right.")] = False,  # noqa: FBT002
+) -> None:
+    """Say whether housekeeping trusts the clock; confirm it after a jump."""
+    from stillwave.operator import actions
+    from stillwave.web.kit import system_clock
+
+    with _open() as (_settings, database):
+        actions.check_clock(database, system_clock(), confirmed=confirm)
+    say("The clock is trusted.")
+
+
+def _upgrade(*, one_role: bool) -> None:
     from stillwave.db import migrate
     from stillwave.web.kit import system_clock
 
     with _open(migrate=False) as (_settings, database):
         before = migrate.check(database)
-        migrate.upgrade(database)
+        migrate.upgrade(database, one_role=one_role)
         database.prepare_months(system_clock())
         say(f"The schema is at [bold]{migrate.newest()}[/] (it was {before}).")
+        if database.engine == "postgres" and database.has_roles:
+            say(
+                "[dim]For the server a login of its own is safest: CREATE ROLE stillwave_web LOGIN PASSWORD '...'; "
+                "GRANT stillwave_app, stillwave_retention TO stillwave_web;[/]"
+            )
 
 
 # --- accounts -----------------------------------------------------------------------------------
@@ -261,7 +311,7 @@ def user_create(
     password = password or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     rules.check_password(password, (address, "stillwave"))
     hashed = passwords.hashed(password)
-    with _open() as (_settings, database):
+    with _open(right="operator") as (_settings, database):
         try:
             with database.write() as tx:
                 actions.create(
@@ -282,7 +332,7 @@ def user_list(most: Annotated[int, typer.Option(min=1)] = 1000) -> None:
     from stillwave.accounts import actions
 
     table = Table(Column("E-mail", overflow="fold"), "Status", "Tier", "Role", "Since", "Last sign-in", box=None)
-    with _open() as (_settings, database), database.read() as tx:
+    with _open(right="operator") as (_settings, database), database.read() as tx:
         for user, email in actions.everyone(tx, most):
             last = f"{user.last_login:%Y-%m-%d}" if user.last_login else "never"
             table.add_row(
@@ -298,7 +348,7 @@ def _change(email: str, change: Any) -> None:  # noqa: ANN401
     from stillwave.accounts import actions
     from stillwave.web.kit import system_clock
 
-    with _open() as (_settings, database), database.write() as tx:
+    with _open(right="operator") as (_settings, database), database.write() as tx:
         user = actions.by_email(tx, email)
         tx.act_as(user.id)
         change(tx, user.id, system_clock())
@@ -374,7 +424,7 @@ def log_verify(
         raise errors.BadInput("--checkpoint", "cannot be read", "a file that audit-log checkpoint wrote") from error
     except msgspec.MsgspecError as error:
         raise errors.BadInput("--checkpoint", "is not a checkpoint", "a file that audit-log checkpoint wrote") from error
-    with _open() as (_settings, database), database.read() as tx:
+    with _open(right="operator") as (_settings, database), database.read() as tx:
         count, wrong = len(audit.heads(tx)), audit.verify(tx, seen)
     for user_id, told in wrong.items():
         say(f"[red]{user_id}[/]: {told}", err=True)
@@ -394,7 +444,7 @@ def log_checkpoint(file: Annotated[Path, typer.Argument(help="Where to write it:
 
     if file.exists():
         raise errors.Conflict(f"{file} exists already. Choose another name: checkpoints are kept.")
-    with _open() as (_settings, database), database.read() as tx:
+    with _open(right="operator") as (_settings, database), database.read() as tx:
         made = audit.checkpoint(tx, system_clock())
     try:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=1))

@@ -9,6 +9,7 @@ StillwaveError
 ├── TooMany 429
 ├── Unavailable 503         the database is busy or away: try again
 ├── StorageFull 507
+├── ClockDoubted            housekeeping waits: the clock jumped (exit status 1)
 └── CannotStart             the operator must act before anything runs (exit status 78)
 """
 
@@ -145,3 +146,9 @@ class ConstraintBroken(StillwaveError):
     def __init__(self, name: str) -> None:
         super().__init__(f"This breaks the rule {name}.")
         self.name = name
+
+
+class ClockDoubted(StillwaveError):
+    """The clock jumped; nothing is deleted by it until it is confirmed."""
+
+    title = "The clock is doubted"

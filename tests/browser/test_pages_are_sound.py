@@ -49,7 +49,7 @@ def served(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def listener(served: Served) -> Visitor:
     """The demo account, as an operator, so that every link of the navigation is there."""
     email, password = demo.fill(served.kit.database, NOW, lambda _done, _of: None)
-    with served.kit.database.write() as tx:
+    with served.kit.database.write(right="operator") as tx:
         user_id = accounts.by_email(tx, email).id
         tx.act_as(user_id)
         accounts.set_role(tx, user_id, "operator", NOW)

@@ -36,7 +36,7 @@ def by_hand(database: Database, sqlite: str, **values: object) -> None:
     postgres = sqlite
     for name in values:
         postgres = postgres.replace(f":{name}", f"%({name})s")
-    with database.write(WHO) as tx:
+    with database.write(WHO, right="operator") as tx:
         tx.run(Query("by_hand", sqlite, postgres), **values)
 
 
@@ -188,7 +188,7 @@ def test_a_person_reads_what_was_done(served: Served, alice: Visitor, bob: Visit
     clock.advance(hours=2)
     alice.get("/api/v1/profile")
     alice.get("/api/v1/profile")
-    with served.kit.database.write() as tx:
+    with served.kit.database.write(right="operator") as tx:
         user = accounts.by_email(tx, ALICE.email)
         tx.act_as(user.id)
         accounts.set_tier(tx, user.id, "premium", clock())
@@ -225,5 +225,5 @@ def test_the_log_of_a_whole_life_is_whole(served: Served, alice: Visitor) -> Non
     alice.screened()
     made = alice.session()
     alice.rate(made["id"])
-    with served.kit.database.read() as tx:
+    with served.kit.database.read(right="operator") as tx:
         assert audit.verify(tx) == {}

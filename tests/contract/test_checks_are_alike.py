@@ -176,7 +176,8 @@ NO_FORM: list[tuple[str, dict[str, object]]] = [
 
 @pytest.fixture
 def known(database):
-    """The database with Alice and one session of hers."""
+    """The database, as operators have it, with Alice and one session of hers."""
+    database.right = "operator"
     with database.write() as tx:
         rows.insert(tx, "users", **USER)
         rows.insert(tx, "sessions", **SESSION)

@@ -33,6 +33,13 @@ GET = query("SELECT value FROM installation WHERE name = :name")
 ADD_ONE = query("UPDATE installation SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE name = :name")
 
 
+@pytest.fixture
+def database(database):
+    """The handle as operators have it: these tests write into any table."""
+    database.right = "operator"
+    return database
+
+
 def get(database, name):
     with database.read() as tx:
         return tx.value(GET, name=name)
@@ -219,6 +226,7 @@ import os, sys
 from stillwave.db.database import Query, open_database
 from stillwave.settings import load
 database = open_database(load(os.environ))
+database.right = "operator"
 add = "UPDATE installation SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE name = 'counter'"
 print("ready", flush=True)
 sys.stdin.readline()

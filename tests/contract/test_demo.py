@@ -25,6 +25,7 @@ def test_the_demo_account_has_learned_from_three_months(database: Any) -> None:
     assert len(password) >= 12
     with database.read() as tx:
         person = accounts.by_email(tx, email)
+        tx.act_as(person.id)
         known = profiles.current(tx, person.id, NOW)
         rows = sessions.page(tx, person.id, NEWEST, 1000)
         summary = progress.summary(tx, person.id)

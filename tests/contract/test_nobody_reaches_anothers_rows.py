@@ -311,7 +311,7 @@ def test_only_operators_see_the_operators_page(served: Served, alice: Visitor) -
     refused = alice.get("/operator")
     assert refused.status_code == 403
     assert "Free disk" not in refused.text
-    with served.kit.database.write() as tx:
+    with served.kit.database.write(right="operator") as tx:
         user = accounts.by_email(tx, ALICE.email)
         tx.act_as(user.id)
         accounts.set_role(tx, user.id, "operator", served.kit.clock())

@@ -109,7 +109,7 @@ def test_the_embedded_files_do_not_even_say_what_they_are(planted: tuple[Served,
 
 def rows_of(database: Any, user_id: object) -> dict[str, int]:
     counts = {}
-    with database.read() as tx:
+    with database.read(right="operator") as tx:
         for table in tables_on(database.engine):
             if table.owner and table.retention not in ("outbox", "audit"):
                 text = f"SELECT count(*) AS n FROM {table.name} WHERE {table.owner} = "
@@ -120,7 +120,7 @@ def rows_of(database: Any, user_id: object) -> dict[str, int]:
 def test_erasure_leaves_no_row_no_file_and_no_key(planted: tuple[Served, Visitor, str]) -> None:
     served, visitor, _ = planted
     database = served.kit.database
-    with database.read() as tx:
+    with database.read(right="operator") as tx:
         person = accounts.by_email(tx, PLANTED.email)
     before = rows_of(database, person.id)
     assert {name for name, count in before.items() if count} >= {

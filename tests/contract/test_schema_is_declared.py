@@ -251,7 +251,7 @@ def test_a_database_of_any_earlier_version_becomes_like_a_fresh_one(empty_settin
 
 
 def test_a_schema_newer_than_the_program_is_refused_and_left_alone(database):
-    with database.write() as tx:
+    with database.write(right="operator") as tx:
         later = "UPDATE alembic_version SET version_num = '9999_later'"
         tx.run(Query("later", later, later))
     before = objects(database)

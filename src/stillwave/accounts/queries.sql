@@ -4,26 +4,13 @@ INSERT INTO users (id, email, email_index, phone_number, phone_index, password_h
 VALUES (:id, :email, :email_index, :phone_number, :phone_index, :password_hash, :now, :now,
         :account_status, :subscription_tier, :role);
 
--- name: user_by_email
-SELECT id, email, phone_number, password_hash, account_status, subscription_tier, role, created_at, last_login
-FROM users WHERE email_index = :email_index;
-
 -- name: user_by_id
 SELECT id, email, phone_number, password_hash, account_status, subscription_tier, role, created_at, last_login
 FROM users WHERE id = :user_id;
 
--- name: taken
-SELECT count(*) AS n FROM users WHERE email_index = :email_index OR phone_index = :phone_index;
-
 -- name: all_users
 SELECT id, email, phone_number, password_hash, account_status, subscription_tier, role, created_at, last_login
 FROM users ORDER BY created_at, id LIMIT :most;
-
--- name: count_people
-SELECT count(*) AS total,
-       count(CASE WHEN account_status = 'active' THEN 1 END) AS active,
-       count(CASE WHEN subscription_tier = 'premium' THEN 1 END) AS premium
-FROM users;
 
 -- name: set_password!
 UPDATE users SET password_hash = :password_hash, updated_at = :now,

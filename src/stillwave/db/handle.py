@@ -19,6 +19,10 @@ from stillwave.db.seal import Vault
 T = TypeVar("T")
 Row = Mapping[str, Any]
 
+# Whose rights a transaction has on PostgreSQL: the person's (row-level security shows nothing else), those of
+# housekeeping, or all of them. SQLite has one file and one right.
+Right = Literal["app", "retention", "operator"]
+
 # The name of the refusal when a value is none of its column's type: too large, not a date, not text.
 NO_FORM = "form"
 
@@ -116,22 +120,27 @@ class Database(Protocol):
     """An engine that is open."""
 
     vault: Vault
+    right: Right  # what `read` and `write` take when they are not told
 
     @property
     def engine(self) -> Literal["sqlite", "postgres"]:
         """Which one it is; only `db/` may care."""
         ...
 
-    def read(self, acting: uuid.UUID | None = None) -> Any:  # noqa: ANN401
+    def read(self, acting: uuid.UUID | None = None, *, right: Right | None = None) -> Any:  # noqa: ANN401
         """A context manager: a transaction that only reads."""
         ...
 
-    def write(self, acting: uuid.UUID | None = None) -> Any:  # noqa: ANN401
+    def write(self, acting: uuid.UUID | None = None, *, right: Right | None = None) -> Any:  # noqa: ANN401
         """A context manager: a transaction that is committed at its end, or rolled back on an error."""
         ...
 
     def raw(self) -> Any:  # noqa: ANN401
         """A driver connection of its own for migrations; the caller closes it."""
+        ...
+
+    def reopen(self) -> None:
+        """Connections are new; after a migration, for the rights of old ones may be others."""
         ...
 
     def prepare_months(self, now: dt.datetime) -> None:

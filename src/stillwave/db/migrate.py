@@ -1,5 +1,5 @@
-"""The schema's versions: Alembic runs numbered SQL files once; functions, views and triggers are re-applied
-whenever their text changes."""
+"""The schema's versions: Alembic runs numbered SQL files once; functions, views, triggers and policies are
+re-applied whenever their text changes. On PostgreSQL roles come first, and the objects are their owner's."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stillwave.db.database import PostgresDatabase, SqliteDatabase
+from stillwave.db.database import PostgresDatabase, Query, SqliteDatabase
 from stillwave.errors import CannotStart
 
 _HERE = Path(__file__).parent
-_KINDS = ("functions", "views", "triggers")
+_KINDS = ("functions", "views", "triggers", "policies")
+_ONE_ROLE = "one_role"
+
+
+_KNOWN = Query(
+    "known", "SELECT name FROM sqlite_master WHERE name = :name", "SELECT to_regclass('public.' || %(name)s)::text"
+)
+_REVISION = Query("revision", *["SELECT version_num FROM alembic_version"] * 2)
+_FACT = Query(
+    "fact", "SELECT value FROM installation WHERE name = :name", "SELECT value FROM installation WHERE name = %(name)s"
+)
 
 
 def newest() -> str:
@@ -24,15 +34,10 @@ def newest() -> str:
 
 def applied(database: SqliteDatabase | PostgresDatabase) -> tuple[str | None, str | None]:
     """The revision and the digest of functions, views and triggers in the database; None when absent."""
-    connection = database.raw()
-    try:
-        if not _has_table(connection, database.engine, "alembic_version"):
+    with database.read() as tx:
+        if tx.value(_KNOWN, name="alembic_version") is None:
             return None, None
-        revision = _first(connection, "SELECT version_num FROM alembic_version")
-        digest = _first(connection, "SELECT value FROM installation WHERE name = 'objects_sha256'")
-        return revision, digest
-    finally:
-        connection.close()
+        return tx.value(_REVISION), tx.value(_FACT, name="objects_sha256")
 
 
 def check(database: SqliteDatabase | PostgresDatabase) -> str:
@@ -48,11 +53,12 @@ def check(database: SqliteDatabase | PostgresDatabase) -> str:
     return "current" if (revision, digest) == (newest(), _objects_digest(database.engine)) else "behind"
 
 
-def upgrade(database: SqliteDatabase | PostgresDatabase) -> None:
+def upgrade(database: SqliteDatabase | PostgresDatabase, *, one_role: bool = False) -> None:
     """The schema is the newest, in one transaction; running it again changes nothing.
 
-    Also remembers a check value of the root key. Raises CannotStart for another key, and for a schema that is
-    newer than the program.
+    On PostgreSQL its roles exist as well; `one_role` is for hosting where none can be made: a database then
+    belongs to its login for good. Also remembers a check value of the root key. Raises CannotStart for another
+    key, for a schema that is newer than the program, and for a login without the rights.
     """
     check(database)
     # Alembic and SQLAlchemy cost two seconds of import; only a migration pays them.
@@ -71,15 +77,48 @@ def upgrade(database: SqliteDatabase | PostgresDatabase) -> None:
                 "BEGIN IMMEDIATE" if database.engine == "sqlite"
                 else "SELECT pg_advisory_xact_lock(7160301)"  # one migration at a time
             )
+            raw: Any = connection.connection.dbapi_connection
+            alone = database.engine == "postgres" and _become_owner(raw, one_role=one_role)
             config.attributes["connection"] = connection
             config.attributes["engine"] = database.engine
             alembic.command.upgrade(config, "head")
-            raw = connection.connection.dbapi_connection
+            if database.engine == "postgres" and not alone:
+                raw.execute("GRANT SELECT ON alembic_version, installation TO stillwave_app")
             _apply_objects(raw, database.engine)
+            if alone:
+                _remember(raw, database.engine, _ONE_ROLE, "yes")
             _remember_key(raw, database)
             connection.exec_driver_sql("COMMIT") if database.engine == "sqlite" else connection.commit()
     finally:
         engine.dispose()
+    database.reopen()
+
+
+def _become_owner(raw: Any, *, one_role: bool) -> bool:  # noqa: ANN401
+    """The rest of the transaction works as the owner of the schema. True when that is the login itself, for good."""
+    import psycopg
+
+    if _first(raw, "SELECT to_regclass('public.installation')") is not None:
+        # Row-level security is forced: asked for the house, this fact is seen by whichever login migrates.
+        _for_the_house(raw)
+        one_role = _first(raw, f"SELECT value FROM installation WHERE name = '{_ONE_ROLE}'") == "yes"  # noqa: S608  our name
+    if one_role:
+        _for_the_house(raw)
+        return True
+    try:
+        raw.execute((_HERE / "sql" / "postgres" / "roles.sql").read_text(encoding="utf-8"))
+        raw.execute("SET LOCAL ROLE stillwave_owner")
+    except psycopg.errors.InsufficientPrivilege:
+        raise CannotStart(
+            "This login may not make Stillwave's roles or hand them the schema. Run this command once with the URL of "
+            "a superuser, or of a login with CREATEROLE that owns the database. Where roles cannot be made at all: "
+            "stillwave db init --one-role. Nothing was changed."
+        ) from None
+    return False
+
+
+def _for_the_house(raw: Any) -> None:  # noqa: ANN401
+    raw.execute("SELECT set_config('stillwave.user_id', '*', true)")
 
 
 def run_file(operation: Any, name: str) -> None:  # noqa: ANN401
@@ -92,11 +131,8 @@ def run_file(operation: Any, name: str) -> None:  # noqa: ANN401
 
 def require_key(database: SqliteDatabase | PostgresDatabase) -> None:
     """The database was made with this root key. Raises CannotStart otherwise; nothing is touched."""
-    connection = database.raw()
-    try:
-        known = _first(connection, "SELECT value FROM installation WHERE name = 'key_check'")
-    finally:
-        connection.close()
+    with database.read() as tx:
+        known = tx.value(_FACT, name="key_check")
     if known is not None and known != database.vault.key_check():
         raise CannotStart(
             "This root key is not the one this database was made with. "
@@ -159,14 +195,6 @@ def _run_script(raw: Any, engine: str, text: str) -> None:  # noqa: ANN401
         return
     for statement in split_statements(text):
         raw.execute(statement)
-
-
-def _has_table(connection: Any, engine: str, name: str) -> bool:  # noqa: ANN401
-    if engine == "sqlite":
-        query = f"SELECT name FROM sqlite_master WHERE name = '{name}'"  # noqa: S608  the name is ours
-    else:
-        query = f"SELECT to_regclass('{name}')::text"
-    return _first(connection, query) is not None
 
 
 def _first(connection: Any, query: str) -> str | None:  # noqa: ANN401

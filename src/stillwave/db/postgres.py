@@ -1,4 +1,8 @@
-"""The engine for many people: PostgreSQL 15-18. psycopg is imported on first use: it costs half a second."""
+"""The engine for many people: PostgreSQL 15-18. psycopg is imported on first use: it costs half a second.
+
+The URL's login becomes `stillwave_app` on every connection, so that a person's requests see only what row-level
+security shows; housekeeping and operators become another role for one transaction (`Right`).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from stillwave.db.handle import NO_FORM, Query, Reading, Row
+from stillwave.db.handle import NO_FORM, Query, Reading, Right, Row
 from stillwave.db.seal import Vault
 from stillwave.errors import CannotStart, ConstraintBroken, StorageFull, Unavailable
+
+OLDEST = 15  # what security_invoker views need
+_ROLES: Mapping[Right, str] = {"app": "stillwave_app", "retention": "stillwave_retention", "operator": "stillwave_owner"}
 
 _ENSURE_PARTITIONS = Query("ensure_partitions", "", "SELECT ensure_partitions(%(first)s, %(last)s)")
 
@@ -61,95 +68,177 @@ class PostgresDatabase:
     engine: Literal["postgres"] = "postgres"
 
     def __init__(self, url: str, vault: Vault) -> None:
-        # psycopg costs half a second of start-up that the embedded engine need not pay.
+        self._url, self.vault = url, vault
+        self.right: Right = "app"
+        self.has_roles = False
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> Any:  # noqa: ANN401
         from psycopg_pool import ConnectionPool
 
-        self._url, self.vault = url, vault
-        self._pool: ConnectionPool[Any] = ConnectionPool(
-            url,
+        return ConnectionPool(
+            self._url,
             min_size=1,
             max_size=10,
             timeout=10,
             open=False,
             check=ConnectionPool.check_connection,
-            configure=_configure_postgres,
+            configure=self._configure,
             kwargs={"autocommit": False, "application_name": "stillwave"},
         )
 
     def open(self) -> None:
-        """The pool holds a working connection. Raises CannotStart when the server is out of reach."""
+        """The pool holds a working connection. Raises CannotStart when the server cannot be used, and says why."""
         from psycopg_pool import PoolTimeout
 
+        connection = self.raw()
+        try:
+            self._look_at(connection)
+        finally:
+            connection.close()
         try:
             self._pool.open(wait=True, timeout=10)
         except PoolTimeout:
             self._pool.close()
+            raise _out_of_reach("") from None
+
+    def reopen(self) -> None:
+        """Connections made before the schema was are gone: theirs is the login's role."""
+        self._pool.close()
+        self._pool = self._new_pool()
+        self.open()
+
+    def _look_at(self, connection: Any) -> None:  # noqa: ANN401
+        version = connection.info.server_version // 10000
+        if version < OLDEST:
             raise CannotStart(
-                "PostgreSQL is out of reach. Check STILLWAVE_DATABASE_URL, that the server runs, "
-                "and that this user may connect. Nothing was changed."
-            ) from None
+                f"This is PostgreSQL {version}; Stillwave needs {OLDEST} to 18. Upgrade the server "
+                "(pg_upgrade keeps the data). Nothing was changed."
+            )
+        self.has_roles, may_serve = connection.execute(
+            "SELECT relowner = to_regrole('stillwave_owner'), pg_has_role('stillwave_app', 'MEMBER')"
+            " FROM pg_class WHERE oid = to_regclass('public.users') AND to_regrole('stillwave_app') IS NOT NULL"
+        ).fetchone() or (False, True)
+        if self.has_roles and not may_serve:
+            raise CannotStart(
+                "This login may not work as stillwave_app. As a superuser or as who made the roles, run: "
+                "GRANT stillwave_app, stillwave_retention TO the login in STILLWAVE_DATABASE_URL"
+            )
+
+    def _configure(self, connection: Any) -> None:  # noqa: ANN401
+        """One shape on both engines (JSON as text, numbers as float, times in UTC), and the app's role."""
+        from psycopg.rows import dict_row
+        from psycopg.types.numeric import FloatLoader
+        from psycopg.types.string import TextLoader
+
+        for name in ("json", "jsonb"):
+            connection.adapters.register_loader(name, TextLoader)
+        connection.adapters.register_loader("numeric", FloatLoader)
+        connection.row_factory = dict_row
+        connection.execute("SET TIME ZONE 'UTC'")
+        if self.has_roles:
+            connection.execute("SET ROLE stillwave_app")
+        connection.commit()
 
     def has_people(self) -> bool:
         """True when accounts are in it."""
         with self.raw() as connection:
-            if connection.execute("SELECT to_regclass('users')").fetchone()[0] is None:
+            if connection.execute("SELECT to_regclass('public.users')").fetchone()[0] is None:
                 return False
+            if self.has_roles:
+                connection.execute("SET LOCAL ROLE stillwave_app")
+                return bool(connection.execute("SELECT total > 0 FROM people_counted()").fetchone()[0])
+            connection.execute("SELECT set_config('stillwave.user_id', '*', true)")
             return bool(connection.execute("SELECT EXISTS (SELECT FROM users)").fetchone()[0])
 
     def raw(self) -> Any:  # noqa: ANN401
+        """A connection as the URL's own login. Raises CannotStart with what is wrong with it."""
         import psycopg
 
-        return psycopg.connect(self._url, application_name="stillwave-migrate")
+        try:
+            return psycopg.connect(self._url, application_name="stillwave-migrate", connect_timeout=10)
+        except psycopg.OperationalError as error:
+            raise _out_of_reach(str(error)) from None
+        except psycopg.ProgrammingError:
+            raise CannotStart(
+                "STILLWAVE_DATABASE_URL cannot be read. It looks like postgresql://user:password@host:5432/database; "
+                "special characters in the password are written as %40 and so on."
+            ) from None
 
     @contextmanager
-    def read(self, acting: uuid.UUID | None = None) -> Iterator[PostgresTx]:
-        with self._transaction(acting, read_only=True) as tx:
+    def read(self, acting: uuid.UUID | None = None, *, right: Right | None = None) -> Iterator[PostgresTx]:
+        with self._transaction(acting, right or self.right, read_only=True) as tx:
             yield tx
 
     @contextmanager
-    def write(self, acting: uuid.UUID | None = None) -> Iterator[PostgresTx]:
-        with self._transaction(acting, read_only=False) as tx:
+    def write(self, acting: uuid.UUID | None = None, *, right: Right | None = None) -> Iterator[PostgresTx]:
+        with self._transaction(acting, right or self.right, read_only=False) as tx:
             yield tx
 
     @contextmanager
-    def _transaction(self, acting: uuid.UUID | None, *, read_only: bool) -> Iterator[PostgresTx]:
+    def _transaction(self, acting: uuid.UUID | None, right: Right, *, read_only: bool) -> Iterator[PostgresTx]:
         import psycopg
         from psycopg_pool import PoolTimeout
 
+        begin, values = self._beginning(acting, right, read_only=read_only)
         try:
             with self._pool.connection() as connection:
-                if read_only:
-                    connection.execute("SET TRANSACTION READ ONLY")
-                tx = PostgresTx(connection, self.vault)
-                if acting is not None:
-                    tx.act_as(acting)
-                yield tx
+                if begin:
+                    try:
+                        connection.execute(begin, values)
+                    except psycopg.errors.InsufficientPrivilege:
+                        raise CannotStart(
+                            f"This login may not act as {_ROLES[right]}. For operators' commands use a login that is "
+                            "a member of stillwave_migrator; for housekeeping GRANT stillwave_retention to the server's."
+                        ) from None
+                yield PostgresTx(connection, self.vault)
         except PoolTimeout as error:
             raise Unavailable("The database is busy or out of reach. Please try again.") from error
         except psycopg.errors.DiskFull as error:
             raise StorageFull("The disk of the database is full. Nothing was stored.") from error
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise Unavailable("The database went away for a moment. Please try again.") from error
+
+    def _beginning(
+        self, acting: uuid.UUID | None, right: Right, *, read_only: bool
+    ) -> tuple[str, list[str]]:
+        """One statement that says who acts, as which role, and whether it only reads; all end with the transaction."""
+        said: dict[str, str] = {}
+        if read_only:
+            said["transaction_read_only"] = "on"
+        if right != "app" and self.has_roles:
+            said["role"] = _ROLES[right]
+        if acting is not None:
+            said["stillwave.user_id"] = str(acting)
+        elif right != "app" and not self.has_roles:
+            said["stillwave.user_id"] = "*"
+        calls = ", ".join(f"set_config('{name}', %s, true)" for name in said)
+        return f"SELECT {calls}" if calls else "", list(said.values())
 
     def prepare_months(self, now: dt.datetime) -> None:
         """The last four months, this one and the next four have their partitions."""
         month = now.date().replace(day=1)
-        with self.write() as tx:
+        with self.write(right="retention") as tx:
             tx.run(_ENSURE_PARTITIONS, first=month - dt.timedelta(days=100), last=month + dt.timedelta(days=140))
 
     def close(self) -> None:
         self._pool.close()
 
 
-def _configure_postgres(connection: Any) -> None:  # noqa: ANN401
-    """One shape on both engines: JSON as text, numbers as float, times in UTC."""
-    from psycopg.rows import dict_row
-    from psycopg.types.numeric import FloatLoader
-    from psycopg.types.string import TextLoader
-
-    for name in ("json", "jsonb"):
-        connection.adapters.register_loader(name, TextLoader)
-    connection.adapters.register_loader("numeric", FloatLoader)
-    connection.row_factory = dict_row
-    connection.execute("SET TIME ZONE 'UTC'")
-    connection.commit()
+def _out_of_reach(told: str) -> CannotStart:
+    """What is wrong with a connection, in words of ours: the driver's own could hold what the URL holds."""
+    what = next(
+        (advice for said, advice in (
+            ("password authentication failed", "It refuses the user or the password in STILLWAVE_DATABASE_URL."),
+            ("no password supplied", "It wants a password: put it into STILLWAVE_DATABASE_URL."),
+            ("no pg_hba.conf entry", "Its pg_hba.conf does not let this user connect from here."),
+            ("does not exist", "The user or the database in STILLWAVE_DATABASE_URL does not exist: make it with createuser or createdb."),
+            ("too many", "It has no connection left: raise max_connections, or end what does not need one."),
+            ("starting up", "It is just starting. Try again in a moment."),
+            ("SSL", "TLS could not be agreed on: look at sslmode in STILLWAVE_DATABASE_URL."),
+            ("resolve", "The name of its host is not known: check STILLWAVE_DATABASE_URL."),
+            ("translate host", "The name of its host is not known: check STILLWAVE_DATABASE_URL."),
+        ) if said in told),
+        "Check STILLWAVE_DATABASE_URL, that the server runs, and that this user may connect.",
+    )  # fmt: skip
+    return CannotStart(f"PostgreSQL is out of reach. {what} Nothing was changed.")

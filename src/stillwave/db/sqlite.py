@@ -14,7 +14,7 @@ from typing import Literal
 
 import sqlcipher3.dbapi2 as sqlcipher
 
-from stillwave.db.handle import NO_FORM, Query, Reading, Row
+from stillwave.db.handle import NO_FORM, Query, Reading, Right, Row
 from stillwave.db.keys import open_encrypted
 from stillwave.db.seal import Vault
 from stillwave.errors import ConstraintBroken, StorageFull, Unavailable
@@ -109,6 +109,7 @@ class SqliteDatabase:
 
     engine: Literal["sqlite"] = "sqlite"
     connections = 8
+    right: Right = "app"
 
     def __init__(self, path: Path, key: bytes, vault: Vault) -> None:
         self._path, self._key, self.vault = path, key, vault
@@ -133,12 +134,16 @@ class SqliteDatabase:
         return connection
 
     @contextmanager
-    def read(self, acting: uuid.UUID | None = None) -> Iterator[SqliteTx]:  # noqa: ARG002
+    def read(
+        self, acting: uuid.UUID | None = None, *, right: Right | None = None  # noqa: ARG002
+    ) -> Iterator[SqliteTx]:
         with self._transaction("BEGIN") as tx:
             yield tx
 
     @contextmanager
-    def write(self, acting: uuid.UUID | None = None) -> Iterator[SqliteTx]:  # noqa: ARG002
+    def write(
+        self, acting: uuid.UUID | None = None, *, right: Right | None = None  # noqa: ARG002
+    ) -> Iterator[SqliteTx]:
         if not self._writing.acquire(timeout=20):
             raise Unavailable("The database is busy. Please try again.")
         try:
@@ -173,6 +178,9 @@ class SqliteDatabase:
             if connection is not None:
                 self._idle.put(connection)
             self._slots.release()
+
+    def reopen(self) -> None:
+        """Nothing to do: a connection has no rights of its own."""
 
     def prepare_months(self, now: dt.datetime) -> None:
         """Nothing to prepare: SQLite has no partitions."""

@@ -1,4 +1,4 @@
-"""What the operator looks at: no personal data."""
+"""What the operator looks at, without personal data; and what housekeeping does, within its own rights."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from pathlib import Path
 import msgspec
 
 from stillwave.db import audit
-from stillwave.db.database import Database, Queries, Tx
+from stillwave.db.database import Database, Queries, Query, Tx
+from stillwave.errors import ClockDoubted
+from stillwave.operator.rules import Clock, judge
 from stillwave.settings import Settings
+from stillwave.web import gate
 
 SQL = Queries(Path(__file__).parent)
 _LITTLE_DISK_BYTES = 1024**3
+_BATCH = 500
 _PEOPLE_AT_ONCE = 50
+_MONTHS_AHEAD = 3
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -23,6 +28,39 @@ class Check(msgspec.Struct, frozen=True):
     label: str
     value: str
     ok: bool
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How much there is; `months_ahead` is None where there are no partitions."""
+
+    sessions: int
+    waiting: int
+    strays: int
+    months_ahead: int | None
+
+
+class Retired(msgspec.Struct, frozen=True):
+    """What retention did for one class of the catalogue: rows gone (or, in a dry run, due), months dropped whole."""
+
+    retention: str
+    table: str
+    rows: int
+    months_dropped: int = 0
+
+
+class _Gone(msgspec.Struct, frozen=True):
+    gone: int
+    people: int = 0
+    dropped: bool = False
+
+
+class _Month(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Fact(msgspec.Struct, frozen=True):
+    name: str
+    value: str
 
 
 def ping(tx: Tx) -> None:
@@ -38,31 +76,107 @@ def expired(tx: Tx, now: dt.datetime) -> int:
 def clean_up(database: Database, now: dt.datetime) -> int:
     """Sessions older than a year are gone, but for premium people and those who restricted processing.
 
-    A few people at a time, so that nobody waits long; feedback goes along, sound files through the unlink outbox.
-    What was learned from them stays. Returns how many went. Ended half-way, the next run goes on.
+    Month by month, a few people at a time, so that nobody waits long; feedback goes along, sound files through the
+    unlink outbox. What was learned from them stays. Returns how many went. Ended half-way, the next run goes on.
     """
-    before = _a_year_before(now)
-    gone: int = 0
-    while True:
-        with database.write() as tx:
-            people: int = tx.run(SQL.keep_learned, before=before, most=_PEOPLE_AT_ONCE)
-            gone += tx.run(SQL.delete_expired, before=before)
-            tx.run(SQL.resume_learning)
-        if people < _PEOPLE_AT_ONCE:
-            break
+    gone = _clean_up(database, now).rows
     _trim_log(database, now)
     return gone
 
 
-def _trim_log(database: Database, now: dt.datetime) -> None:
-    while True:
-        with database.read() as tx:
-            people = audit.outlived(tx, now, _PEOPLE_AT_ONCE)
+def _trim_log(database: Database, now: dt.datetime) -> Retired:
+    """Returns how many people's chains were trimmed."""
+    trimmed, count = 0, _BATCH
+    while count == _BATCH:
+        with database.read(right="retention") as tx:
+            people = audit.outlived(tx, now, _BATCH)
         for user_id in people:
             with database.write(user_id) as tx:
                 audit.trim(tx, user_id, now)
-        if len(people) < _PEOPLE_AT_ONCE:
-            return
+        count = len(people)
+        trimmed += count
+    return Retired("audit", "audit_events", trimmed)
+
+
+def _clean_up(database: Database, now: dt.datetime) -> Retired:
+    before, rows, dropped = _a_year_before(now), 0, 0
+    with database.read(right="retention") as tx:
+        months = tx.all(_Month, SQL.expired_months, before=before)
+    for month in months:
+        people = _PEOPLE_AT_ONCE
+        while people >= _PEOPLE_AT_ONCE:
+            with database.write(right="retention") as tx:
+                people = tx.run(SQL.keep_learned, before=before, most=_PEOPLE_AT_ONCE)
+                gone = tx.all(_Gone, SQL.retire, name=month.name, before=before, most=_PEOPLE_AT_ONCE)
+                tx.run(SQL.resume_learning)
+            people += sum(batch.people for batch in gone)
+            rows += sum(batch.gone for batch in gone)
+            dropped += any(batch.dropped for batch in gone)
+    return Retired("session_year", "sessions", rows, dropped)
+
+
+def retain(database: Database, now: dt.datetime) -> list[Retired]:
+    """Every class of the catalogue that ends has ended where it is due; safe to end at any time and to run again.
+
+    The outbox is only counted: files are removed by who knows the audio folder.
+    """
+    done = [_clean_up(database, now)]
+    for retention, table, delete, _count, values in _ending(now):
+        rows, count = 0, _BATCH
+        while count == _BATCH:
+            with database.write(right="retention") as tx:
+                count = tx.run(delete, most=_BATCH, **values)
+            rows += count
+        done.append(Retired(retention, table, rows))
+    return [*done, _trim_log(database, now), _waiting(database)]
+
+
+def due(database: Database, now: dt.datetime) -> list[Retired]:
+    """What `retain` would remove."""
+    with database.read(right="retention") as tx:
+        found = [Retired("session_year", "sessions", expired(tx, now))]
+        found += [
+            Retired(retention, table, int(tx.value(count, **values)))
+            for retention, table, _delete, count, values in _ending(now)
+        ]
+    return [*found, _waiting(database)]
+
+
+def _waiting(database: Database) -> Retired:
+    with database.read(right="retention") as tx:
+        return Retired("outbox", "unlink_outbox", int(tx.value(SQL.count_waiting_files)))
+
+
+def _ending(now: dt.datetime) -> list[tuple[str, str, Query, Query, dict[str, dt.datetime]]]:
+    """(class, table, how to delete, how to count, until when) of what ends by itself and hangs on nothing."""
+    return [
+        ("login", "logins", SQL.delete_ended_logins, SQL.count_ended_logins,
+         {"now": now, "idle_since": now - gate.IDLE}),
+        ("recovery", "recoveries", SQL.delete_old_recoveries, SQL.count_old_recoveries, {"now": now}),
+        ("request", "idempotency_keys", SQL.delete_old_answers, SQL.count_old_answers,
+         {"before": now - dt.timedelta(days=1)}),
+    ]  # fmt: skip
+
+
+def check_clock(database: Database, now: dt.datetime, *, confirmed: bool = False) -> None:
+    """The clock was seen to go on as clocks do. Raises ClockDoubted when it jumped by more than a day.
+
+    Deleting by a wrong clock cannot be undone, so housekeeping waits until the clock has gone on steadily for
+    another day, or until an operator confirms it.
+    """
+    with database.write(right="retention") as tx:
+        facts = {fact.name: dt.datetime.fromisoformat(fact.value) for fact in tx.all(_Fact, SQL.clock_facts)}
+        known = Clock(facts.get("clock_seen"), facts.get("clock_looked"), facts.get("clock_doubted"))
+        after, trusted = (Clock(now, now, now), True) if confirmed else judge(known, now)
+        for name in ("seen", "looked", "doubted"):
+            if (value := getattr(after, name)) is not None:
+                tx.run(SQL.set_clock_fact, name=f"clock_{name}", value=value.isoformat())
+    if not trusted:
+        raise ClockDoubted(
+            "The clock jumped by more than a day since it was last looked at, so nothing is deleted by it for now. "
+            "If it is right (the server was off), run: stillwave db clock --confirm. After a day of steady running "
+            "it is trusted again by itself."
+        )
 
 
 def _a_year_before(now: dt.datetime) -> dt.datetime:
@@ -73,18 +187,21 @@ def _a_year_before(now: dt.datetime) -> dt.datetime:
         return day.replace(year=day.year - 1, day=28)
 
 
-def health(tx: Tx, settings: Settings, *, mail: bool) -> list[Check]:
+def health(tx: Tx, settings: Settings, now: dt.datetime, *, mail: bool) -> list[Check]:
     """The checks of the operator's page and of `stillwave doctor`."""
     free = shutil.disk_usage(settings.data_dir).free
-    waiting = int(tx.value(SQL.waiting_unlinks))
-    strays = int(tx.value(SQL.strays))
+    counts = tx.one(Counts, SQL.counts, today=now.date()) or Counts(0, 0, 0, None)
     sounds = [file.stat().st_size for file in settings.audio_dir.glob("*.swf")]
-    return [
-        Check("Sessions stored", str(tx.value(SQL.session_count)), ok=True),
+    checks = [
+        Check("Sessions stored", str(counts.sessions), ok=True),
         Check("Free disk", f"{free / 1024**3:.1f} GiB", ok=free > _LITTLE_DISK_BYTES),
         Check("Sound files", f"{len(sounds)}, {sum(sounds) / 1024**2:.0f} MiB", ok=True),
-        Check("Files waiting to be removed", str(waiting), ok=waiting < 1000),
-        Check("Rows outside of their month", str(strays), ok=strays == 0),
+        Check("Files waiting to be removed", str(counts.waiting), ok=counts.waiting < 1000),
+        Check("Rows outside of their month", str(counts.strays), ok=counts.strays == 0),
         Check("Mail", "set up" if mail else "not set up: recovery codes come from the command line", ok=True),
         Check("Connection", "TLS" if settings.secure_cookies else "this machine only, no TLS", ok=True),
     ]
+    if counts.months_ahead is not None:
+        ahead = max(counts.months_ahead - 1, 0)  # the current month is not ahead
+        checks.append(Check("Months made ahead", str(ahead), ok=ahead >= _MONTHS_AHEAD))
+    return checks

@@ -1,4 +1,18 @@
--- name: strays
--- Rows that lie in no month of their own: the default partitions must stay empty.
-SELECT (SELECT count(*) FROM sessions_default) + (SELECT count(*) FROM session_feedback_default)
-       + (SELECT count(*) FROM audio_files_default) AS n;
+-- name: counts
+SELECT sessions, waiting, strays, months_ahead FROM house_counted(CAST(:today AS date));
+
+-- name: expired_months
+SELECT name FROM expired_months(:before);
+
+-- name: count_expired
+SELECT expired_sessions(:before) AS n;
+
+-- name: keep_learned!
+-- Nothing to do: retire_month does all of it.
+SELECT 1 WHERE false;
+
+-- name: retire
+SELECT gone, people, dropped FROM retire_month(:name, :before, :most);
+
+-- name: resume_learning!
+SELECT 1 WHERE false;

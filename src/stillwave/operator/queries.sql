@@ -1,27 +1,33 @@
 -- name: ping
 SELECT 1 AS up;
 
--- name: waiting_unlinks
+-- name: delete_ended_logins!
+DELETE FROM logins WHERE (user_id, id) IN (
+    SELECT user_id, id FROM logins WHERE expires_at <= :now OR last_seen_at <= :idle_since OR step_due_by <= :now LIMIT :most);
+
+-- name: count_ended_logins
+SELECT count(*) AS n FROM logins WHERE expires_at <= :now OR last_seen_at <= :idle_since OR step_due_by <= :now;
+
+-- name: delete_old_recoveries!
+DELETE FROM recoveries WHERE (user_id, token_hash) IN (
+    SELECT user_id, token_hash FROM recoveries WHERE expires_at <= :now LIMIT :most);
+
+-- name: count_old_recoveries
+SELECT count(*) AS n FROM recoveries WHERE expires_at <= :now;
+
+-- name: delete_old_answers!
+DELETE FROM idempotency_keys WHERE (user_id, key) IN (
+    SELECT user_id, key FROM idempotency_keys WHERE created_at < :before LIMIT :most);
+
+-- name: count_old_answers
+SELECT count(*) AS n FROM idempotency_keys WHERE created_at < :before;
+
+-- name: count_waiting_files
 SELECT count(*) AS n FROM unlink_outbox;
 
--- name: session_count
-SELECT count(*) AS n FROM sessions;
+-- name: clock_facts
+SELECT name, value FROM installation WHERE name IN ('clock_seen', 'clock_looked', 'clock_doubted');
 
--- name: count_expired
--- Sessions that the retention rule lets go: older than a year, not of premium people, not restricted.
-SELECT count(*) AS n FROM sessions s JOIN users u ON u.id = s.user_id
-WHERE s.start_time < :before AND u.subscription_tier <> 'premium' AND u.processing_restricted = false;
-
--- name: keep_learned!
--- What was learned from the expired sessions of the next few people stays; their profiles are not folded anew.
-INSERT INTO learning_pause (user_id, keep_before)
-SELECT u.id, :before FROM users u
-WHERE u.subscription_tier <> 'premium' AND u.processing_restricted = false
-  AND EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.start_time < :before)
-ORDER BY u.id LIMIT :most;
-
--- name: delete_expired!
-DELETE FROM sessions WHERE user_id IN (SELECT user_id FROM learning_pause) AND start_time < :before;
-
--- name: resume_learning!
-DELETE FROM learning_pause;
+-- name: set_clock_fact!
+INSERT INTO installation (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;

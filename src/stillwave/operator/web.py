@@ -19,7 +19,7 @@ def operator_page(request: Request[Any, Any, Any]) -> Response[str]:
     kit = kit_of(request)
     with gate.read(request) as (tx, me):
         gate.operator(me)
-        health = actions.health(tx, kit.settings, mail=kit.mail.configured)
+        health = actions.health(tx, kit.settings, kit.clock(), mail=kit.mail.configured)
         people = accounts.people(tx)
     return pages.page(request, "operator/operator.html", me=me, health=health, people=people)
 

@@ -28,9 +28,11 @@ def delete_day(tx: Tx, user_id: UUID, date: dt.date) -> None:
         raise NotFound("There is nothing in the diary for that day.")
 
 
-def diary(tx: Tx, user_id: UUID, first: dt.date, last: dt.date) -> list[Day]:
-    """The days between two dates, both included, newest first."""
-    return store.days(tx, user_id, first, last)
+def diary(tx: Tx, user_id: UUID, first: dt.date, last: dt.date, metric: str | None = None) -> list[Day]:
+    """The days between two dates, both included, newest first; only those that hold a metric, if one is named."""
+    if metric is not None:
+        rules.check_metric(metric)
+    return store.days(tx, user_id, first, last, metric)
 
 
 def summary(tx: Tx, user_id: UUID) -> Summary:

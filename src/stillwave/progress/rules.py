@@ -12,6 +12,7 @@ from stillwave.sound import dose
 
 Score = Annotated[int, msgspec.Meta(ge=1, le=10)]
 _MOST_METRICS = 30
+_LONGEST_METRIC = 40
 
 
 class Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -22,7 +23,7 @@ class Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     stress_level: Score | None = None
     focus_score: Score | None = None
     notes: Annotated[str, msgspec.Meta(max_length=4000)] | None = None
-    metrics: dict[Annotated[str, msgspec.Meta(min_length=1, max_length=40)], float] | None = None
+    metrics: dict[Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_METRIC)], float] | None = None
 
 
 class Week(msgspec.Struct, frozen=True):
@@ -83,3 +84,9 @@ def check(day: Day, today: dt.date) -> None:
     told = (day.sleep_quality, day.stress_level, day.focus_score, day.notes, day.metrics)
     if all(value is None for value in told):
         raise BadInput("sleep_quality", "is missing, and so is everything else", "at least one answer or a note")
+
+
+def check_metric(name: str) -> None:
+    """Raises BadInput for what cannot be the name of a metric."""
+    if not 1 <= len(name) <= _LONGEST_METRIC or "\x00" in name:
+        raise BadInput("metric", "is not the name of a metric", f"1 to {_LONGEST_METRIC} characters")

@@ -66,8 +66,12 @@ def keep(tx: Tx, user_id: UUID, row_id: UUID, day: Day) -> None:
     )  # fmt: skip
 
 
-def days(tx: Tx, user_id: UUID, first: dt.date, last: dt.date) -> list[Day]:
-    """The days from `first` to `last`, newest first, with their notes opened."""
+def days(tx: Tx, user_id: UUID, first: dt.date, last: dt.date, metric: str | None = None) -> list[Day]:
+    """The days from `first` to `last`, newest first, with their notes opened; only those with a metric, if named."""
+    if metric is None:
+        found = tx.all(_DayRow, SQL.days, user_id=user_id, first=first, last=last)
+    else:
+        found = tx.all(_DayRow, SQL.days_with_metric, user_id=user_id, first=first, last=last, metric=metric)
     return [
         Day(
             date=row.date,
@@ -77,7 +81,7 @@ def days(tx: Tx, user_id: UUID, first: dt.date, last: dt.date) -> list[Day]:
             notes=tx.vault.open(user_id, _PLACE, row.id, row.notes) if row.notes else None,
             metrics=None if row.metrics is None else msgspec.json.decode(row.metrics, type=dict[str, float]),
         )
-        for row in tx.all(_DayRow, SQL.days, user_id=user_id, first=first, last=last)
+        for row in found
     ]
 
 

@@ -54,8 +54,9 @@ def read_days(
     request: Ask,
     from_: Annotated[dt.date | None, QueryParameter(name="from", required=False)] = None,
     to: Annotated[dt.date | None, QueryParameter(name="to", required=False)] = None,
+    metric: Annotated[str | None, QueryParameter(name="metric", required=False)] = None,
 ) -> DayPage:
-    """The days from `from` to `to` (at most 1,000 days; by default the last 90)."""
+    """The days from `from` to `to` (at most 1,000 days; by default the last 90); `metric`: only those that hold it."""
     last = to or kit_of(request).clock().date()
     try:
         first = from_ or last - dt.timedelta(days=_SHOWN_DAYS)
@@ -64,7 +65,7 @@ def read_days(
     if not 0 <= (last - first).days <= _MOST_DAYS:
         raise BadInput("from", "does not fit with to", f"at most {_MOST_DAYS} days, the earlier one first")
     with gate.read(request) as (tx, me):
-        return DayPage(actions.diary(tx, me.user_id, first, last))
+        return DayPage(actions.diary(tx, me.user_id, first, last, metric))
 
 
 @api_delete("/api/v1/progress/{date:date}", tags=["progress"])
@@ -81,21 +82,24 @@ def read_summary(request: Ask) -> Summary:
         return actions.summary(tx, me.user_id)
 
 
-def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
+def _context(request: Ask, tx: Tx, me: Me, metric: str | None = None) -> dict[str, Any]:
     now = kit_of(request).clock()
     zone = accounts.zone(tx, me.user_id)
     today = now.astimezone(zone).date()
     days = actions.diary(tx, me.user_id, today - dt.timedelta(days=_SHOWN_DAYS), today)
     counts = actions.sessions_per_day(tx, me.user_id, now - dt.timedelta(weeks=_HEAT_WEEKS), zone)
     in_order = days[::-1]
+    shown = days if metric is None else actions.diary(tx, me.user_id, today - dt.timedelta(days=_MOST_DAYS), today, metric)
     return {
         "today": today.isoformat(),
         "summary": actions.summary(tx, me.user_id),
         "week": actions.week(tx, me.user_id, now),
         "entries": [
             {**msgspec.to_builtins(day), "date": f"{day.date.day} {day.date:%B %Y}", "iso": day.date.isoformat()}
-            for day in days[:14]
+            for day in shown[:14]
         ],
+        "metric": metric,
+        "metrics": sorted({name for day in [*days, *shown] for name in day.metrics or {}}),
         "trends_svg": _trends(in_order),
         "heatmap_svg": _heat_map(counts, today),
         "effects_svg": _effects(actions.effects(tx, me.user_id, now - dt.timedelta(weeks=_HEAT_WEEKS))),
@@ -125,10 +129,12 @@ def _heat_map(counts: dict[dt.date, int], today: dt.date) -> Markup:
 
 
 @page_get("/progress")
-def progress_page(request: Ask) -> Response[str]:
-    """The diary, its trends and the calendar of sessions."""
+def progress_page(
+    request: Ask, metric: Annotated[str | None, QueryParameter(name="metric", required=False)] = None
+) -> Response[str]:
+    """The diary, its trends and the calendar of sessions; `metric`: the days that hold it."""
     with gate.read(request) as (tx, me):
-        context = _context(request, tx, me)
+        context = _context(request, tx, me, metric or None)
     return pages.page(request, "progress/progress.html", me=me, errors={}, values={"date": context["today"]}, **context)
 
 

@@ -282,12 +282,12 @@ class SoundFiles:
 
     def sweep(self) -> int:
         """Files whose rows are gone are unlinked; returns how many. Safe to run at any time, twice."""
-        with self._database.read() as tx:
+        with self._database.read(right="retention") as tx:
             gone = tx.all(Unlink, SQL.unlinkable)
         for entry in gone:
             if _NAME.fullmatch(entry.file_path):  # never a path made elsewhere
                 (self._folder / entry.file_path).unlink(missing_ok=True)
-            with self._database.write(entry.user_id) as tx:
+            with self._database.write(right="retention") as tx:
                 tx.run(SQL.unlinked, user_id=entry.user_id, id=entry.id)
         return len(gone)
 
@@ -302,7 +302,7 @@ class SoundFiles:
             if _NAME.fullmatch(file.name) and stat.st_mtime < now.timestamp() - _GRACE_S
         }
         if strays:
-            with self._database.read() as tx:
+            with self._database.read(right="retention") as tx:
                 strays -= {found.file_path for found in tx.all(Named, SQL.file_names)}
         for name in strays:
             (self._folder / name).unlink(missing_ok=True)

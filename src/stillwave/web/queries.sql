@@ -24,6 +24,3 @@ SELECT request_sha256, status, body FROM idempotency_keys WHERE user_id = :user_
 
 -- name: keep_answer!
 UPDATE idempotency_keys SET status = :status, body = :body WHERE user_id = :user_id AND key = :key;
-
--- name: forget_keys!
-DELETE FROM idempotency_keys WHERE created_at < :before;
