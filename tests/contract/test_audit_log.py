@@ -41,12 +41,12 @@ def by_hand(database: Database, sqlite: str, **values: object) -> None:
 
 
 def found(database: Database, checkpoint: audit.Checkpoint | None = None) -> dict[UUID, str]:
-    with database.read(WHO) as tx:
+    with database.read(right="operator") as tx:
         return audit.verify(tx, checkpoint)
 
 
 def seen(database: Database) -> audit.Checkpoint:
-    with database.read(WHO) as tx:
+    with database.read(right="operator") as tx:
         return audit.checkpoint(tx, NOW)
 
 
@@ -225,5 +225,16 @@ def test_the_log_of_a_whole_life_is_whole(served: Served, alice: Visitor) -> Non
     alice.screened()
     made = alice.session()
     alice.rate(made["id"])
+    alice.put(f"/api/v1/sessions/{made['id']}/feedback", json={"rating": 2})
+    alice.delete(f"/api/v1/sessions/{made['id']}/feedback")
+    alice.post("/api/v1/progress", json={"date": "2026-11-25", "sleep_quality": 7, "notes": "a private word"})
+    alice.delete("/api/v1/progress/2026-11-25")
+    items = alice.get("/api/v1/audit-events").json()["items"]
+    assert [item["action"] for item in items[:7]] == [
+        "diary.removed", "diary.kept", "feedback.removed", "feedback.changed", "feedback.given", "session.started",
+        "screening.answered",
+    ]  # fmt: skip
+    assert items[2]["detail"] == {"session": made["id"]}
+    assert "private" not in json.dumps(items)
     with served.kit.database.read(right="operator") as tx:
         assert audit.verify(tx) == {}

@@ -293,7 +293,7 @@ def test_as_last_time_and_a_surprise_can_be_asked_for(alice: Visitor, clock: Clo
 
 def test_a_damaged_profile_is_made_anew_and_that_is_said(served: Served, alice: Visitor, clock: Clock) -> None:
     def damage() -> None:
-        with served.kit.database.write() as tx:
+        with served.kit.database.write(right="operator") as tx:
             text = "UPDATE neural_profiles SET base_frequency_response = '{\"v\": 1, \"n\": \"many\"}'"
             tx.run(Query("damage", text, text))
 

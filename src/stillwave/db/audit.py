@@ -51,6 +51,8 @@ ACTIONS: dict[str, str] = {
     "restriction.off": "The use of data goes on",
     "export.made": "Everything was downloaded",
     "screening.answered": "The safety questions were answered",
+    "clearance.recorded": "A doctor's clearance was noted",
+    "clearance.ended": "A doctor's clearance was taken back",
     "session.started": "A session was planned",
     "feedback.given": "A session was rated",
     "feedback.changed": "A rating was changed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
+from stillwave.db import audit
 from stillwave.db.database import Tx
 from stillwave.db.ids import moment, uuid7
 from stillwave.errors import Conflict, NotFound
@@ -35,6 +36,7 @@ def give(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -> 
     feedback_id = uuid7(now)
     profiles.stick_flags(tx, me.user_id, effects.red_flags(told.physical, told.mental), now)
     store.insert(tx, me.user_id, feedback_id, session_id, answer, told, now)
+    audit.note(tx, me.user_id, "feedback.given", now, session=str(session_id))
     return feedback_id
 
 
@@ -46,14 +48,16 @@ def change(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -
     profiles.stick_flags(tx, me.user_id, effects.red_flags(told.physical, told.mental), now)
     store.replace(tx, me.user_id, row, answer, told)
     store.rate_session(tx, me.user_id, session_id, answer, told, now)
+    audit.note(tx, me.user_id, "feedback.changed", now, session=str(session_id))
 
 
-def take_back(tx: Tx, user_id: UUID, session_id: UUID) -> None:
+def take_back(tx: Tx, user_id: UUID, session_id: UUID, now: dt.datetime) -> None:
     """The answer is gone; the profile is as if it had not been given (red flags stay)."""
     which = {"user_id": user_id, "session_id": session_id, "start_time": moment(session_id)}
     if not tx.run(SQL.delete_feedback, **which):
         raise NotFound("There is no feedback for this session.")
     tx.run(SQL.unrate_session, **which)
+    audit.note(tx, user_id, "feedback.removed", now, session=str(session_id))
 
 
 def current(tx: Tx, user_id: UUID, session_id: UUID) -> FeedbackRow:

@@ -80,7 +80,7 @@ def change_feedback(request: Ask, session_id: FromPath[UUID], data: JSONBody[Ans
 def delete_feedback(request: Ask, session_id: FromPath[UUID]) -> None:
     """Take a rating back."""
     with gate.write(request) as (tx, me):
-        actions.take_back(tx, me.user_id, session_id)
+        actions.take_back(tx, me.user_id, session_id, kit_of(request).clock())
 
 
 def _context(request: Ask, tx: Tx, me: Me, session_id: UUID) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from stillwave.accounts import actions as accounts
+from stillwave.db import audit
 from stillwave.db.database import Database, Tx
 from stillwave.db.ids import moment, uuid7
 from stillwave.errors import ConfirmNeeded, Conflict, NotFound, NothingLeft, ScreeningNeeded
@@ -53,6 +54,7 @@ def screen(tx: Tx, me: Me, answers: Screening, now: dt.datetime) -> None:
     store.declare(tx, me.user_id, conditions)
     text = msgspec.json.encode(answers).decode()
     store.keep_screening(tx, me.user_id, uuid7(now), text, now)
+    audit.note(tx, me.user_id, "screening.answered", now)
 
 
 def last_answers(tx: Tx, user_id: UUID) -> Screening | None:
@@ -151,6 +153,7 @@ def clear(database: Database, me: Me, wish: Clearance, password: str, now: dt.da
         clearance_id = uuid7(now)
         clearance = msgspec.structs.replace(wish, reports=tuple(sorted(told)))
         store.keep_clearance(tx, me.user_id, clearance_id, clearance, now)
+        audit.note(tx, me.user_id, "clearance.recorded", now, clearance=str(clearance_id))
     return clearance_id
 
 
@@ -158,6 +161,7 @@ def end_clearance(tx: Tx, user_id: UUID, clearance_id: UUID, now: dt.datetime) -
     """The clearance no longer counts; the block is back at once. Raises NotFound."""
     if not tx.run(SQL.end_clearance, user_id=user_id, id=clearance_id, now=max(now, moment(clearance_id))):
         raise NotFound("There is no such record, or it was taken back already.")
+    audit.note(tx, user_id, "clearance.ended", now, clearance=str(clearance_id))
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

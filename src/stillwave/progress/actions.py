@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
+from stillwave.db import audit
 from stillwave.db.database import Tx
 from stillwave.db.ids import uuid7
 from stillwave.errors import NotFound
@@ -20,12 +21,14 @@ def keep_day(tx: Tx, me: Me, day: Day, now: dt.datetime) -> None:
     me.must_consent()
     rules.check(day, now.date())
     store.keep(tx, me.user_id, uuid7(now), day)
+    audit.note(tx, me.user_id, "diary.kept", now, date=day.date.isoformat())
 
 
-def delete_day(tx: Tx, user_id: UUID, date: dt.date) -> None:
+def delete_day(tx: Tx, user_id: UUID, date: dt.date, now: dt.datetime) -> None:
     """The day is gone from the diary. Raises NotFound."""
     if not tx.run(SQL.delete_day, user_id=user_id, date=date):
         raise NotFound("There is nothing in the diary for that day.")
+    audit.note(tx, user_id, "diary.removed", now, date=date.isoformat())
 
 
 def diary(tx: Tx, user_id: UUID, first: dt.date, last: dt.date, metric: str | None = None) -> list[Day]:

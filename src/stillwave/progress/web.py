@@ -72,7 +72,7 @@ def read_days(
 def delete_day(request: Ask, date: FromPath[dt.date]) -> None:
     """Take a day out of the diary."""
     with gate.write(request) as (tx, me):
-        actions.delete_day(tx, me.user_id, date)
+        actions.delete_day(tx, me.user_id, date, kit_of(request).clock())
 
 
 @api_get("/api/v1/progress/summary", tags=["progress"])

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from stillwave.accounts import actions as accounts
+from stillwave.db import audit
 from stillwave.db.database import Tx
 from stillwave.db.ids import NEWEST, moment, uuid7
 from stillwave.errors import BadInput, NotFound
@@ -60,6 +61,7 @@ def start(tx: Tx, me: Me, wish: Wish, now: dt.datetime, seed: int) -> SessionRow
         SQL.insert_audio, user_id=me.user_id, id=uuid7(now), session_id=session_id, start_time=now, now=now,
         file_path=audio.new_file_name(), duration=round(programme.seconds),
     )  # fmt: skip
+    audit.note(tx, me.user_id, "session.started", now, session=str(session_id))
     return one(tx, me.user_id, session_id)
 
 
