@@ -18,7 +18,7 @@ ARMS = "SELECT id, arm, programme, plan FROM sessions WHERE arm IS NOT NULL ORDE
 
 def arms(served: Served) -> dict[str, str]:
     """Which half each session is, as only the database knows."""
-    with served.kit.database.read() as tx:
+    with served.kit.database.read(right="operator") as tx:
         return {str(row["id"]): row["arm"] for row in tx.rows(Query("arms", ARMS, ARMS))}
 
 
@@ -54,7 +54,7 @@ def blank(text: str, session: str) -> str:
 
 
 def test_nothing_that_can_be_asked_tells_the_two_apart(served: Served, alice: Visitor, both: tuple[str, str]) -> None:
-    with served.kit.database.write() as tx:
+    with served.kit.database.write(right="operator") as tx:
         text = "UPDATE audio_files SET frequency_data = '{\"beat_error_most_hz\": 0.001, \"windows\": [1]}'"
         tx.run(Query("measured", text, text))
     alice.post("/sign-in", data={"email": ALICE.email, "password": ALICE.password})
@@ -91,7 +91,7 @@ def test_rating_them_tells_nothing_either(alice: Visitor, both: tuple[str, str],
 def test_the_sounds_are_alike_but_for_the_beat(served: Served, both: tuple[str, str]) -> None:
     import msgspec
 
-    with served.kit.database.read() as tx:
+    with served.kit.database.read(right="operator") as tx:
         rows = {str(row["id"]): row for row in tx.rows(Query("arms", ARMS, ARMS))}
     beat, steady = (msgspec.json.decode(rows[session]["programme"], type=Programme) for session in both)
     assert (beat.method, steady.method) == ("binaural", "steady")

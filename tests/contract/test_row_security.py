@@ -50,7 +50,7 @@ SPECIAL: dict[str, object] = {
     "users.account_status": "active", "users.subscription_tier": "free", "users.role": "listener",
     "consents.purpose": "reminders", "installation.name": "fact",
     "effect_vocabulary.kind": "note", "user_preferences.voice_preference": "none",
-    "sessions.session_type": "custom", "neural_profiles.optimal_transition_time": 240,
+    "sessions.session_type": "custom", "sessions.arm": "beat", "neural_profiles.optimal_transition_time": 240,
     "sessions.end_time": NOW + dt.timedelta(minutes=5), "consents.withdrawn_at": NOW,
     "audit_events.actor": "self",
     "session_feedback.learns": True, "neural_profiles.adaptation_on": True,

@@ -97,6 +97,6 @@ WHERE user_id = :user_id AND arm IS NOT NULL AND arm_revealed_at IS NULL;
 -- name: reveal_one!
 UPDATE sessions SET arm_revealed_at = :now, arm_rating = (
     SELECT f.rating FROM session_feedback f
-    WHERE f.user_id = sessions.user_id AND f.session_id = sessions.id AND f.session_start_time = sessions.start_time
+    WHERE f.user_id = sessions.user_id AND f.session_id = sessions.id AND f.session_start_time = :start_time
     ORDER BY f.created_at DESC, f.id DESC LIMIT 1)
 WHERE user_id = :user_id AND id = :id AND start_time = :start_time AND arm IS NOT NULL AND arm_revealed_at IS NULL;
