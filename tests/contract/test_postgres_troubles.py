@@ -154,12 +154,14 @@ def test_a_connection_lost_in_the_middle_undoes_it_and_the_handle_goes_on(databa
 def test_an_exhausted_pool_is_said_and_recovers(database: Any) -> None:
     import contextlib
 
-    database._pool.timeout = 0.2
+    patience_s = database._pool.timeout
     with contextlib.ExitStack() as stack:
         for _ in range(10):
             stack.enter_context(database.read())
+        database._pool.timeout = 0.2
         with pytest.raises(Unavailable, match="busy"), database.read():
             pass
+    database._pool.timeout = patience_s
     with database.read() as tx:
         assert tx.value(ONE) == 1
 
