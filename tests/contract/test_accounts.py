@@ -187,6 +187,28 @@ def postbox() -> Iterator[tuple[Postbox, int]]:
     controller.stop()
 
 
+def words_of(mail: Any) -> tuple[str, str]:
+    """The text and the page of a mail."""
+    assert mail.get_content_type() == "multipart/alternative"
+    parts = [(part.get_content_type(), part.get_payload(decode=True).decode()) for part in mail.get_payload()]
+    assert [kind for kind, _words in parts] == ["text/plain", "text/html"]
+    return parts[0][1], parts[1][1]
+
+
+def test_who_signs_up_twice_is_told_by_mail(settings: Settings, clock: Clock, postbox: tuple[Postbox, int]) -> None:
+    box, port = postbox
+    settings = msgspec.structs.replace(settings, smtp_url=f"smtp://127.0.0.1:{port}")
+    with serving(settings, open_database(settings), clock) as served:
+        served.visitor().sign_up(ALICE)
+        assert signing_up(served.visitor()).status_code == 202
+        served.kit.mail.close()
+        assert [mail["Subject"] for mail in box.mails] == ["You already have a Stillwave account"]
+        text, html = words_of(box.mails[0])
+        for link in (f"{served.kit.settings.base_url}/sign-in", f"{served.kit.settings.base_url}/recover"):
+            assert link in text.split()
+            assert f'<a href="{link}" style=' in html
+
+
 def test_a_forgotten_password_is_replaced_by_mail(settings: Settings, clock: Clock, postbox: tuple[Postbox, int]) -> None:
     box, port = postbox
     settings = msgspec.structs.replace(settings, smtp_url=f"smtp://127.0.0.1:{port}")
@@ -199,8 +221,13 @@ def test_a_forgotten_password_is_replaced_by_mail(settings: Settings, clock: Clo
         served.kit.mail.close()  # everything that waits is sent
         assert len(box.mails) == 1
         assert box.mails[0]["To"] == ALICE.email
-        code = re.search(r"Your code: (\S+)", box.mails[0].get_payload())
+        text, html = words_of(box.mails[0])
+        code = re.search(r"Your code: (\S+)", text)
         assert code is not None
+        link = f"{served.kit.settings.base_url}/reset#code={code[1]}"
+        assert f"Open {link} within the hour." in text
+        assert f'<a href="{link}" style=' in html
+        assert f">{code[1]}</b>" in html
 
         def reset(**changed: str) -> Any:
             wish = {"email": ALICE.email, "code": code[1], "password": NEW_PASSWORD}

@@ -108,9 +108,9 @@ def _sign_up(request: Ask, wish: SignUp) -> None:
     if warn:
         kit.mail.send(
             warn, "You already have a Stillwave account",
-            "Somebody, perhaps you, tried to sign up with this address. You already have an account: "
-            f"sign in at {kit.settings.base_url}/sign-in, or choose a new password at "
-            f"{kit.settings.base_url}/recover. If it was not you, nothing needs to be done.",
+            "Somebody, perhaps you, tried to sign up with this address. There is an account already.\n\n"
+            f"Sign in: {kit.settings.base_url}/sign-in\nChoose a new password: {kit.settings.base_url}/recover\n\n"
+            "If it was not you, nothing needs to be done.\n",
         )  # fmt: skip
 
 

@@ -42,6 +42,11 @@ def static_url(name: str) -> str:
     return f"/static/{name}?v={digest}"
 
 
+def render(template: str, **context: Any) -> str:  # noqa: ANN401
+    """The template filled in, escaped."""
+    return _templates().get_template(template).render(**context)
+
+
 def page(
     request: Request[Any, Any, Any],
     template: str,
@@ -57,9 +62,7 @@ def page(
     told = notice or (unquote(kept) if kept else None)
     if me is None:
         me = request.scope.get("state", {}).get("me")
-    text = _templates().get_template(template).render(
-        me=me, path=request.url.path, notice=told, status=status, **context
-    )
+    text = render(template, me=me, path=request.url.path, notice=told, status=status, **context)
     answer = Response(text, status_code=status, headers=headers or {}, media_type=MediaType.HTML)
     if kept:
         answer.delete_cookie(_NOTICE)
