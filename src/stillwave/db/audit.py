@@ -35,7 +35,7 @@ ACTIONS: dict[str, str] = {
     "account.role": "The role changed",
     "account.erased": "Everything was erased",
     "contact.changed": "The phone number was added",
-    "login.opened": "Somebody signed in",
+    "login.opened": "A sign-in began",
     "login.ended": "A sign-in ended",
     "logins.ended": "All other sign-ins ended",
     "records.read": "Stored data was looked at",
