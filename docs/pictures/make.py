@@ -47,6 +47,7 @@ def main() -> None:
         )
         photograph(browser, url, email, password)
         compose(browser)
+        analysed(browser, Path(folder))
         browser.close()
     for picture in sorted(HERE.glob("*.png")):
         shrink(picture)
@@ -139,6 +140,16 @@ def compose(browser: Browser) -> None:
     page.set_content(WIDE + "".join(f'<img src="{(HERE / name).as_uri()}.png">' for name in FRAMES))
     page.wait_for_function("() => [...document.images].every((image) => image.complete && image.naturalWidth)")
     page.screenshot(path=HERE / "stillwave.png")
+
+
+def analysed(browser: Browser, folder: Path) -> None:
+    """What `stillwave analyse --picture` draws of ten minutes from wide awake to calm focus."""
+    program, sound, drawn = Path(sys.executable).with_name("stillwave"), folder / "calm-focus.flac", folder / "analyse.svg"
+    subprocess.run([program, "render", sound, "--from", "peak_focus", "--minutes", "10", "--seed", "1"], check=True)
+    subprocess.run([program, "analyse", sound, "--picture", drawn], check=True)
+    page = browser.new_page(viewport={"width": 1000, "height": 700})
+    page.goto(drawn.as_uri())
+    page.locator("svg").first.screenshot(path=HERE / "analyse.png")
 
 
 def shrink(picture: Path) -> None:
