@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import pyotp
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Response, expect
@@ -15,17 +18,25 @@ from playwright.sync_api import Page, Response, expect
 from stillwave import demo
 from stillwave.accounts import actions as accounts
 from stillwave.db.database import open_database
+from stillwave.errors import Conflict, Forbidden, StillwaveError, StorageFull, TooMany, Unavailable
+from stillwave.web import shell
 from tests.browser.conftest import DESK, PHONE, Window, sign_in, tap
-from tests.cast import BOB, NOW, Clock, Person, settings_for
+from tests.cast import ALICE, BOB, CHARLIE, NOW, Clock, Person, settings_for
 from tests.served import Served, Visitor, serving
 
 AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
 MOST_BYTES = 100 * 1024
+# What a page may take on the server, as a median of three. It should take 300; a busy machine of tests takes longer.
+MOST_MS = 1000
 
 STRANGERS = ["/", "/sign-in", "/sign-up", "/recover", "/reset", "/style", "/offline", "/no-such-page"]
 LISTENERS = [
-    "/", "/start", "/history", "/profile", "/progress", "/preferences", "/privacy", "/screening", "/security", "/operator",
+    "/", "/start", "/history", "/profile", "/progress", "/preferences", "/privacy", "/privacy/log", "/screening",
+    "/clearances", "/security", "/operator",
     "/sessions/RATED", "/sessions/RATED/rate", "/sessions/RATED/rate?unwell=1", "/style", "/no-such-page",
+]  # fmt: skip
+NEWCOMERS = [
+    "/", "/start", "/history", "/profile", "/progress", "/preferences", "/privacy", "/privacy/log", "/screening", "/security",
 ]  # fmt: skip
 
 
@@ -67,6 +78,25 @@ def rated(listener: Visitor) -> str:
     return next(s["id"] for s in sessions if s["effectiveness"])
 
 
+@pytest.fixture(scope="module")
+def newcomer(served: Served) -> Visitor:
+    """Somebody who signed up, answered the safety questions, and did nothing else."""
+    visitor = served.visitor()
+    visitor.sign_up(ALICE)
+    visitor.screened()
+    return visitor
+
+
+@pytest.fixture(scope="module", autouse=True)
+def times() -> Iterator[dict[str, list[float]]]:
+    """Milliseconds on the server, page by page; a table of them is printed at the end (pytest -s)."""
+    found: dict[str, list[float]] = {}
+    yield found
+    print("\n\nmedian ms on the server")  # noqa: T201  the table is what -s is for
+    for path, taken in sorted(found.items(), key=lambda one: -statistics.median(one[1])):
+        print(f"{statistics.median(taken):8.1f}  {path}")  # noqa: T201
+
+
 @pytest.fixture
 def listening(window: Window, listener: Visitor) -> Page:
     """A page of somebody who is signed in."""
@@ -75,30 +105,138 @@ def listening(window: Window, listener: Visitor) -> Page:
 
 
 @pytest.mark.parametrize("path", STRANGERS)
-def test_a_page_for_strangers_is_sound(path: str, window: Window, page: Page) -> None:
-    assert problems(window, page, path) == []
+def test_a_page_for_strangers_is_sound(path: str, window: Window, page: Page, times: dict[str, list[float]]) -> None:
+    assert problems(window, page, path, times) == []
 
 
 @pytest.mark.parametrize("path", LISTENERS)
-def test_a_page_for_listeners_is_sound(path: str, window: Window, listening: Page, rated: str) -> None:
-    assert problems(window, listening, path.replace("RATED", rated)) == []
+def test_a_page_for_listeners_is_sound(
+    path: str, window: Window, listening: Page, rated: str, times: dict[str, list[float]]
+) -> None:
+    assert problems(window, listening, path.replace("RATED", rated), times) == []
 
 
-def problems(window: Window, page: Page, path: str) -> list[str]:
-    """What is wrong with a page, in all four looks and with the keyboard."""
+@pytest.mark.parametrize("path", NEWCOMERS)
+def test_a_page_with_nothing_on_it_yet_is_sound(
+    path: str, window: Window, newcomer: Visitor, times: dict[str, list[float]]
+) -> None:
+    sign_in(window, newcomer)
+    assert problems(window, window.context.new_page(), path, times) == []
+
+
+REFUSALS = [
+    Forbidden("You may not."), Conflict("Something else came first."), TooMany("Please wait 90 seconds.", retry_after_s=90),
+    Unavailable("The database is busy."), StorageFull("The disk is full."), RuntimeError("a fault of ours"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
+def test_a_page_that_refuses_is_sound(
+    error: Exception, window: Window, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_scheme: str) -> dict[str, str]:
+        raise error
+
+    monkeypatch.setattr(shell, "tokens", refuse)
+    status = error.status if isinstance(error, StillwaveError) else 500
+    window.expect(f"status of {status}")
+    answer = page.goto("/style", wait_until="load")
+    assert answer is not None
+    assert answer.status == status
+    expect(page.get_by_role("link", name="Back to the start")).to_be_visible()
+    assert "a fault of ours" not in page.content()
+    assert source_problems(answer) + settling_problems(page) + seen_problems(page) == []
+
+
+def test_a_form_that_comes_back_is_sound(window: Window, page: Page) -> None:
+    window.expect("status of 422")
+    page.goto("/sign-up")
+    page.evaluate("() => { for (const form of document.forms) form.noValidate = true; }")
+    with page.expect_navigation() as again:
+        page.get_by_role("button", name="Create account").click()
+    assert again.value.status == 422
+    expect(page.locator(".error")).not_to_have_count(0)
+    assert source_problems(again.value) + settling_problems(page) + seen_problems(page) == []
+
+
+def test_the_second_step_is_sound_at_every_stage(window: Window, page: Page, served: Served) -> None:
+    visitor = served.visitor()
+    visitor.sign_up(CHARLIE)
+    sign_in(window, visitor)
+    page.goto("/security")
+    page.get_by_label("Your password").fill(CHARLIE.password)
+    page.get_by_role("button", name="Set it up").click()
+    key = page.locator("code.key").inner_text()
+    found = seen_problems(page)
+    page.get_by_label("The six digits").fill(pyotp.TOTP(key).at(NOW))
+    page.get_by_role("button", name="Turn the second step on").click()
+    expect(page.locator(".codes li")).to_have_count(10)
+    code = page.locator(".codes li").first.inner_text()
+    found += seen_problems(page)
+    page.get_by_role("link", name="I have them").click()
+    expect(page.get_by_text("10 recovery codes left")).to_be_visible()
+    found += seen_problems(page)
+    window.context.clear_cookies()
+    page.goto("/sign-in")
+    page.get_by_label("E-mail").fill(CHARLIE.email)
+    page.get_by_label("Password").fill(CHARLIE.password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="One more step")).to_be_visible()
+    found += seen_problems(page)
+    page.get_by_label("Code").fill(code)
+    page.get_by_role("button", name="Go on").click()
+    expect(page).to_have_url(re.compile("/(screening)?$"))
+    assert found == []
+
+
+def test_clearances_are_sound_with_a_form_and_with_a_record(window: Window, page: Page, served: Served) -> None:
+    visitor, person = served.visitor(), BOB._replace(email="bob.cleared@example.org", phone_number="+442079460123")
+    visitor.sign_up(person)
+    visitor.screened(none=False, conditions=["recent_head_injury"])
+    sign_in(window, visitor)
+    page.goto("/clearances")
+    found = seen_problems(page)
+    page.get_by_label("On which day").fill("2026-11-20")
+    page.get_by_label("Your password").fill(person.password)
+    page.get_by_label("A clinician told me").check()
+    page.get_by_role("button", name="Put it on record").click()
+    expect(page.get_by_role("heading", name="On record")).to_be_visible()
+    assert found + seen_problems(page) == []
+
+
+def problems(window: Window, page: Page, path: str, times: dict[str, list[float]]) -> list[str]:
+    """What is wrong with a page, from its source to the keyboard."""
     window.expect("status of 404")
     answer = page.goto(path, wait_until="load")
     assert answer is not None
     assert answer.status == (404 if "no-such" in path else 200)
     found = source_problems(answer) + weight_problems(window, path) + settling_problems(page)
+    return found + seen_problems(page) + slow_problems(page, answer, times)
+
+
+def seen_problems(page: Page) -> list[str]:
+    """What is wrong with the page that is open, in all four looks and with the keyboard."""
+    found: list[str] = []
     for size in (PHONE, DESK):
         page.set_viewport_size({"width": size["width"], "height": size["height"]})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            found += [f"{size['width']} px, {scheme}: {line}" for line in page.evaluate(AUDIT)]
-        found += [f"{size['width']} px, axe: {line}" for line in axe_problems(page)]
+            found += [f"{size['width']} px, {scheme}: {line}" for line in page.evaluate(AUDIT) + axe_problems(page)]
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     return found + keyboard_problems(page)
+
+
+def slow_problems(page: Page, answer: Response, times: dict[str, list[float]]) -> list[str]:
+    """How long the server takes for it, by its own clock; a page that is not there is not timed."""
+    if answer.status == 404:
+        return []
+    headers = [answer.headers, *(page.request.get(answer.url).headers for _again in range(2))]
+    taken = [float(one["server-timing"].removeprefix("total;dur=")) for one in headers]
+    shown = urlsplit(answer.url)
+    name = re.sub("[0-9a-f-]{36}", "{id}", shown.path) + ("?" + shown.query if shown.query else "")
+    times.setdefault(name, []).extend(taken)
+    median = statistics.median(taken)
+    return [f"the server takes {median:.0f} ms"] if median > MOST_MS else []
 
 
 def source_problems(answer: Response) -> list[str]:
@@ -135,7 +273,7 @@ def settling_problems(page: Page) -> list[str]:
 def axe_problems(page: Page) -> list[str]:
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
     found = Axe().run(page, options=rules).response["violations"]
-    return [f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in found]
+    return [f"axe {one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in found]
 
 
 # What has the focus: its name, whether it can be seen to have it, and whether something lies on top of it.
