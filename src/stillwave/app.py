@@ -18,16 +18,16 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.static_files import create_static_files_router
 from litestar.types import Message, Scope
 
-from stillwave import __version__, demo
+from stillwave import __version__, demo, duties
 from stillwave.accounts import web as accounts
 from stillwave.factors import web as factors
 from stillwave.feedback import web as feedback
-from stillwave.log import log, where
 from stillwave.operator import actions as operator_actions
 from stillwave.operator import web as operator
 from stillwave.privacy import web as privacy
 from stillwave.profiles import web as profiles
 from stillwave.progress import web as progress
+from stillwave.reminders import web as reminders
 from stillwave.sessions import audio
 from stillwave.sessions import web as sessions
 from stillwave.web import gate, intake, once, pages, problem, shell
@@ -47,7 +47,6 @@ _HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
 }
 _BODY_MOST_BYTES = 64 * 1024
-_HOUSEKEEPING_S = 3600
 
 
 async def _before(request: Request[Any, Any, Any]) -> None:
@@ -73,17 +72,6 @@ async def _add_headers(message: Message, scope: Scope) -> None:
     message["headers"] = headers
 
 
-def housekeeping(kit: Kit, files: audio.SoundFiles) -> None:
-    """What is past its time is gone, class by class; coming months have partitions. Not by a clock that jumped."""
-    now = kit.clock()
-    files.sweep()
-    operator_actions.check_clock(kit.database, now)
-    files.sweep_strays(now)
-    kit.database.prepare_months(now)
-    operator_actions.retain(kit.database, now)
-    files.sweep()
-
-
 @page_get("/health")
 def health(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
     """200 while the database answers."""
@@ -106,30 +94,19 @@ class _App(Litestar):
 def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
     """The application over an open kit; it closes the kit when it ends."""
     files = audio.SoundFiles(kit.settings, kit.database)
-
-    ending = threading.Event()
-
-    def keep_house() -> None:
-        if warm:
-            audio.warm_up()
-        while not ending.is_set():
-            try:
-                housekeeping(kit, files)
-            except Exception as error:  # noqa: BLE001  whatever it was, the next round tries again
-                log.error("housekeeping failed", where=where(error))
-            ending.wait(_HOUSEKEEPING_S)
+    worker = duties.worker(kit, files)
 
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncIterator[None]:
         files.begin()
-        keeper = threading.Thread(target=keep_house, name="housekeeping", daemon=True)
-        keeper.start()
+        if warm:
+            threading.Thread(target=audio.warm_up, name="warm-up", daemon=True).start()
+        if kit.settings.works_inside:
+            worker.start()
         try:
             yield
         finally:
-            ending.set()
-            keeper.join(10)
-            files.close()
+            worker.stop()
             kit.mail.close()
             kit.database.close()
             kit.database.vault.keys.close()
@@ -137,7 +114,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
     return _App(
         route_handlers=[
             *accounts.HANDLERS, *factors.HANDLERS, *profiles.HANDLERS, *sessions.HANDLERS, *feedback.HANDLERS, *progress.HANDLERS,
-            *privacy.HANDLERS, *operator.HANDLERS, *shell.HANDLERS, demo.try_demo, health,
+            *privacy.HANDLERS, *reminders.HANDLERS, *operator.HANDLERS, *shell.HANDLERS, demo.try_demo, health,
             create_static_files_router(path="/static", directories=[pages.STATIC], cache_control=pages.FOREVER),
         ],
         state=State({"kit": kit, "files": files}),

@@ -112,17 +112,12 @@ def _shown(row: SessionRow) -> Session:
 def start_session(request: Ask, data: JSONBody[Wish]) -> Response[bytes]:
     """Plan a session for the person and make its sound available."""
     kit = kit_of(request)
-    made: list[UUID] = []
-
     def produce(tx: Tx, me: Me) -> Session:
         row = actions.start(tx, me, data, kit.clock(), secrets.randbelow(2**53))
-        made.append(row.id)
+        actions.measure_soon(tx, me.user_id, row.id, kit.clock())
         return _shown(row)
 
-    answer = once.answer(request, produce)
-    for session_id in made:
-        request.app.state.files.measure_soon(request.scope["state"]["me"].user_id, session_id)
-    return answer
+    return once.answer(request, produce)
 
 
 @api_get("/api/v1/sessions", tags=["sessions"])
@@ -273,6 +268,7 @@ def start(request: Ask, data: Form) -> Response[Any]:
         wish = read_form({**data, **fields}, Wish)
         with gate.write(request) as (tx, me):
             row = actions.start(tx, me, wish, kit.clock(), secrets.randbelow(2**53))
+            actions.measure_soon(tx, me.user_id, row.id, kit.clock())
     except (NothingLeft, ScreeningNeeded) as error:
         refusal = {
             "reason": error.detail,
@@ -283,7 +279,6 @@ def start(request: Ask, data: Form) -> Response[Any]:
     except (BadInput, Conflict) as error:
         confirm = error.extra.get("confirm", [])
         return pages.form_again(request, "sessions/start.html", data, error, **_start_page(request, confirm=confirm))
-    request.app.state.files.measure_soon(me.user_id, row.id)
     return pages.see_other(f"/sessions/{row.id}")
 
 
