@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
@@ -22,7 +22,6 @@ from stillwave import __version__, demo, duties
 from stillwave.accounts import web as accounts
 from stillwave.factors import web as factors
 from stillwave.feedback import web as feedback
-from stillwave.operator import actions as operator_actions
 from stillwave.operator import web as operator
 from stillwave.privacy import web as privacy
 from stillwave.profiles import web as profiles
@@ -32,7 +31,6 @@ from stillwave.sessions import audio
 from stillwave.sessions import web as sessions
 from stillwave.web import gate, intake, once, pages, problem, shell
 from stillwave.web.kit import Kit
-from stillwave.web.routes import page_get
 
 _POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
@@ -59,6 +57,8 @@ async def _before(request: Request[Any, Any, Any]) -> None:
 async def _add_headers(message: Message, scope: Scope) -> None:
     if message["type"] != "http.response.start":
         return
+    kit: Kit = scope["app"].state.kit
+    kit.meter.answered(scope, message["status"])
     headers = list(message.get("headers", []))
     present = {name.lower() for name, _ in headers}
     headers += [(name, value) for name, value in _HEADERS.items() if name not in present]
@@ -67,18 +67,9 @@ async def _add_headers(message: Message, scope: Scope) -> None:
     began = scope.get("state", {}).get("began")
     if began is not None:  # not for static files: their answers are kept, and the figure with them
         headers.append((b"server-timing", b"total;dur=%.1f" % (1000 * (time.perf_counter() - began))))
-    if scope["app"].state.kit.settings.secure_cookies:
+    if kit.settings.secure_cookies:
         headers.append((b"strict-transport-security", b"max-age=31536000"))
     message["headers"] = headers
-
-
-@page_get("/health")
-def health(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
-    """200 while the database answers."""
-    kit: Kit = request.app.state.kit
-    with kit.database.read() as tx:
-        operator_actions.ping(tx)
-    return Response({"status": "ok", "version": __version__})
 
 
 class _App(Litestar):
@@ -114,7 +105,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
     return _App(
         route_handlers=[
             *accounts.HANDLERS, *factors.HANDLERS, *profiles.HANDLERS, *sessions.HANDLERS, *feedback.HANDLERS, *progress.HANDLERS,
-            *privacy.HANDLERS, *reminders.HANDLERS, *operator.HANDLERS, *shell.HANDLERS, demo.try_demo, health,
+            *privacy.HANDLERS, *reminders.HANDLERS, *operator.HANDLERS, *shell.HANDLERS, demo.try_demo,
             create_static_files_router(path="/static", directories=[pages.STATIC], cache_control=pages.FOREVER),
         ],
         state=State({"kit": kit, "files": files}),

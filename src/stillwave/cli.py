@@ -119,6 +119,7 @@ def serve(
 
 
 def _serve(*, after: str | None = None) -> None:
+    import signal
     import socket
 
     import uvicorn
@@ -145,8 +146,10 @@ def _serve(*, after: str | None = None) -> None:
             say(after)
         config = uvicorn.Config(
             create_app(kit), log_config=None, access_log=False, server_header=False, date_header=True,
-            timeout_graceful_shutdown=5, timeout_keep_alive=15,
+            timeout_graceful_shutdown=10, timeout_keep_alive=15,
         )  # fmt: skip
+        # uvicorn ends its work and then raises the signal again: an end that was asked for is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -174,6 +177,7 @@ def doctor() -> None:
     from rich.table import Table
 
     from stillwave.db import database, migrate
+    from stillwave.jobs import actions as jobs
     from stillwave.operator import actions
     from stillwave.web.kit import system_clock
 
@@ -189,6 +193,10 @@ def doctor() -> None:
         if state == "current":
             with opened.read() as tx:
                 checks += actions.health(tx, settings, system_clock(), mail=bool(settings.smtp_url))
+                checks.append(actions.clock(tx, system_clock()))
+            with opened.read(right="retention") as tx:
+                checks += actions.work(jobs.counts(tx, system_clock()), system_clock())
+            checks += actions.mail_server(settings)
     finally:
         opened.close()
         opened.vault.keys.close()

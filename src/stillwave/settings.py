@@ -25,6 +25,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mail_from: str = "stillwave@localhost"
     audio_quota_bytes: int = 4 * 1024**3
     works_inside: bool = True
+    metrics_token: str | None = None
+    slow_query_ms: int = 500
 
     @property
     def database_file(self) -> Path:
@@ -91,6 +93,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         mail_from=read("MAIL_FROM") or "stillwave@localhost",
         audio_quota_bytes=quota_gb * 1024**3,
         works_inside=worker == "inside",
+        metrics_token=read("METRICS_TOKEN"),
+        slow_query_ms=_whole(read("SLOW_QUERY_MS"), "STILLWAVE_SLOW_QUERY_MS", 500, 0, 600_000),
     )
 
 

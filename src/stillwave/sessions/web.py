@@ -199,7 +199,7 @@ def stream_wav(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     size, tag = audio.wav_size(programme), audio.etag(programme)
     span = _span(request, size, tag)
     return _sound(
-        audio.wav(programme, *(span or (0, size))), size=size, span=span, kind="audio/wav", tag=tag,
+        kit_of(request).meter.streaming(audio.wav(programme, *(span or (0, size)))), size=size, span=span, kind="audio/wav", tag=tag,
         name="inline",
     )  # fmt: skip
 
@@ -212,7 +212,7 @@ def stream_opus(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     programme, shown = audio.sound_of(session), _shown(session)
     told = audio.tags(rules.title(session.session_type, session.target_state), shown.reason or "")
     headers = {"Accept-Ranges": "none", "Cache-Control": "private, no-store", "Content-Disposition": "inline"}
-    return _stream(audio.opus(programme, told), headers, "audio/ogg")
+    return _stream(kit_of(request).meter.streaming(audio.opus(programme, told)), headers, "audio/ogg")
 
 
 @api_get("/api/v1/sessions/{session_id:uuid}/audio.flac", tags=["sessions"], media_type="audio/flac")

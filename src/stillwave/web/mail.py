@@ -69,6 +69,12 @@ class Mailer:
             except OSError as error:
                 raise MaybeSent from error
 
+    def reach(self) -> None:
+        """The server is there and lets us in. Raises OSError."""
+        if self._url is not None:
+            with _connected(self._url):
+                pass
+
     def close(self) -> None:
         """Every mail that waits is sent first."""
         self._queue.shutdown(wait=True)
