@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
@@ -18,21 +18,19 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.static_files import create_static_files_router
 from litestar.types import Message, Scope
 
-from stillwave import __version__, demo
+from stillwave import __version__, demo, duties
 from stillwave.accounts import web as accounts
 from stillwave.factors import web as factors
 from stillwave.feedback import web as feedback
-from stillwave.log import log, where
-from stillwave.operator import actions as operator_actions
 from stillwave.operator import web as operator
 from stillwave.privacy import web as privacy
 from stillwave.profiles import web as profiles
 from stillwave.progress import web as progress
+from stillwave.reminders import web as reminders
 from stillwave.sessions import audio
 from stillwave.sessions import web as sessions
 from stillwave.web import gate, intake, once, pages, problem, shell
 from stillwave.web.kit import Kit
-from stillwave.web.routes import page_get
 
 _POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
@@ -47,7 +45,6 @@ _HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
 }
 _BODY_MOST_BYTES = 64 * 1024
-_HOUSEKEEPING_S = 3600
 
 
 async def _before(request: Request[Any, Any, Any]) -> None:
@@ -60,6 +57,8 @@ async def _before(request: Request[Any, Any, Any]) -> None:
 async def _add_headers(message: Message, scope: Scope) -> None:
     if message["type"] != "http.response.start":
         return
+    kit: Kit = scope["app"].state.kit
+    kit.meter.answered(scope, message["status"])
     headers = list(message.get("headers", []))
     present = {name.lower() for name, _ in headers}
     headers += [(name, value) for name, value in _HEADERS.items() if name not in present]
@@ -68,29 +67,9 @@ async def _add_headers(message: Message, scope: Scope) -> None:
     began = scope.get("state", {}).get("began")
     if began is not None:  # not for static files: their answers are kept, and the figure with them
         headers.append((b"server-timing", b"total;dur=%.1f" % (1000 * (time.perf_counter() - began))))
-    if scope["app"].state.kit.settings.secure_cookies:
+    if kit.settings.secure_cookies:
         headers.append((b"strict-transport-security", b"max-age=31536000"))
     message["headers"] = headers
-
-
-def housekeeping(kit: Kit, files: audio.SoundFiles) -> None:
-    """What is past its time is gone, class by class; coming months have partitions. Not by a clock that jumped."""
-    now = kit.clock()
-    files.sweep()
-    operator_actions.check_clock(kit.database, now)
-    files.sweep_strays(now)
-    kit.database.prepare_months(now)
-    operator_actions.retain(kit.database, now)
-    files.sweep()
-
-
-@page_get("/health")
-def health(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
-    """200 while the database answers."""
-    kit: Kit = request.app.state.kit
-    with kit.database.read() as tx:
-        operator_actions.ping(tx)
-    return Response({"status": "ok", "version": __version__})
 
 
 class _App(Litestar):
@@ -106,30 +85,19 @@ class _App(Litestar):
 def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
     """The application over an open kit; it closes the kit when it ends."""
     files = audio.SoundFiles(kit.settings, kit.database)
-
-    ending = threading.Event()
-
-    def keep_house() -> None:
-        if warm:
-            audio.warm_up()
-        while not ending.is_set():
-            try:
-                housekeeping(kit, files)
-            except Exception as error:  # noqa: BLE001  whatever it was, the next round tries again
-                log.error("housekeeping failed", where=where(error))
-            ending.wait(_HOUSEKEEPING_S)
+    worker = duties.worker(kit, files)
 
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncIterator[None]:
         files.begin()
-        keeper = threading.Thread(target=keep_house, name="housekeeping", daemon=True)
-        keeper.start()
+        if warm:
+            threading.Thread(target=audio.warm_up, name="warm-up", daemon=True).start()
+        if kit.settings.works_inside:
+            worker.start()
         try:
             yield
         finally:
-            ending.set()
-            keeper.join(10)
-            files.close()
+            worker.stop()
             kit.mail.close()
             kit.database.close()
             kit.database.vault.keys.close()
@@ -137,7 +105,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
     return _App(
         route_handlers=[
             *accounts.HANDLERS, *factors.HANDLERS, *profiles.HANDLERS, *sessions.HANDLERS, *feedback.HANDLERS, *progress.HANDLERS,
-            *privacy.HANDLERS, *operator.HANDLERS, *shell.HANDLERS, demo.try_demo, health,
+            *privacy.HANDLERS, *reminders.HANDLERS, *operator.HANDLERS, *shell.HANDLERS, demo.try_demo,
             create_static_files_router(path="/static", directories=[pages.STATIC], cache_control=pages.FOREVER),
         ],
         state=State({"kit": kit, "files": files}),

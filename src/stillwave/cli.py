@@ -1,4 +1,4 @@
-"""`stillwave`: serve, demo, db, user, doctor, version; sound is in `cli_sound`: render, presets, analyse.
+"""`stillwave`: serve, worker, demo, db, user, jobs, doctor, version; sound is in `cli_sound`: render, presets, analyse.
 
 Exit status: 0 done, 1 failed or refused, 2 wrong use, 69 the database is out of reach or busy,
 73 the disk is full or cannot be written, 78 a setting or key must be put right first.
@@ -30,10 +30,12 @@ app = typer.Typer(
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 user_app = typer.Typer(help="Accounts.", no_args_is_help=True)
 cli_sound.add_to(app)
+jobs_app = typer.Typer(help="Work that waits, and what failed.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 log_app = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
 app.add_typer(log_app, name="audit-log")
+app.add_typer(jobs_app, name="jobs")
 
 _EXIT = {errors.CannotStart: 78, errors.StorageFull: 73, errors.Unavailable: 69}
 
@@ -117,6 +119,7 @@ def serve(
 
 
 def _serve(*, after: str | None = None) -> None:
+    import signal
     import socket
 
     import uvicorn
@@ -143,8 +146,10 @@ def _serve(*, after: str | None = None) -> None:
             say(after)
         config = uvicorn.Config(
             create_app(kit), log_config=None, access_log=False, server_header=False, date_header=True,
-            timeout_graceful_shutdown=5, timeout_keep_alive=15,
+            timeout_graceful_shutdown=10, timeout_keep_alive=15,
         )  # fmt: skip
+        # uvicorn ends its work and then raises the signal again: an end that was asked for is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -172,6 +177,7 @@ def doctor() -> None:
     from rich.table import Table
 
     from stillwave.db import database, migrate
+    from stillwave.jobs import actions as jobs
     from stillwave.operator import actions
     from stillwave.web.kit import system_clock
 
@@ -187,6 +193,10 @@ def doctor() -> None:
         if state == "current":
             with opened.read() as tx:
                 checks += actions.health(tx, settings, system_clock(), mail=bool(settings.smtp_url))
+                checks.append(actions.clock(tx, system_clock()))
+            with opened.read(right="retention") as tx:
+                checks += actions.work(jobs.counts(tx, system_clock()), system_clock())
+            checks += actions.mail_server(settings)
     finally:
         opened.close()
         opened.vault.keys.close()
@@ -221,11 +231,8 @@ def retention(
             actions.check_clock(database, now)
             found = actions.retain(database, now)
             files = SoundFiles(settings, database)
-            try:
-                while files.sweep():
-                    pass
-            finally:
-                files.close()
+            while files.sweep():
+                pass
     if as_json:
         print(json.dumps({"dry_run": dry_run, "classes": msgspec.to_builtins(found)}))  # noqa: T201
         return
@@ -233,6 +240,84 @@ def retention(
     for line in found:
         table.add_row(line.retention, line.table, str(line.rows), str(line.months_dropped or ""))
     Console().print(table)
+
+
+@app.command()
+def worker() -> None:
+    """Do the work that waits, apart from the server (which then wants STILLWAVE_WORKER=apart)."""
+    import signal
+    import threading
+
+    from stillwave import duties
+    from stillwave.sessions import audio
+    from stillwave.web.kit import Kit
+    from stillwave.web.limits import RateLimits
+    from stillwave.web.mail import Mailer
+
+    log.set_up()
+    ending = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: ending.set())
+    with _open() as (settings, database):
+        kit = Kit(settings=settings, database=database, limits=RateLimits(), mail=Mailer(settings))
+        working = duties.worker(kit, audio.SoundFiles(settings, database))
+        working.start()
+        say("Working (Ctrl+C ends it when the job at hand is done)")
+        ending.wait()
+        working.stop()
+        kit.mail.close()
+
+
+@jobs_app.command("list")
+def jobs_list() -> None:
+    """How much waits, and every job that failed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from stillwave.jobs import actions
+    from stillwave.web.kit import system_clock
+
+    with _open() as (_settings, database), database.read(right="retention") as tx:
+        counts, trouble = actions.counts(tx, system_clock()), actions.in_trouble(tx)
+    say(f"{counts.due} due, {counts.running} running, {counts.waiting} waiting, {counts.dead} dead.")
+    if not trouble:
+        return
+    table = Table("Id", "What", "Failed", "State", "Where", box=None)
+    for job in trouble:
+        state = f"dead since {job.dead_at:%Y-%m-%d %H:%M}" if job.dead_at else f"again at {job.due_at:%Y-%m-%d %H:%M}"
+        table.add_row(str(job.id), job.kind, str(job.failures), state, plain(job.last_error or ""))
+    console = Console()
+    (console if console.is_terminal else Console(width=1000)).print(table)
+
+
+@jobs_app.command("retry")
+def jobs_retry(job_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Begin a failed job again, now."""
+    from stillwave.jobs import actions
+    from stillwave.web.kit import system_clock
+
+    with _open() as (_settings, database), database.write(right="retention") as tx:
+        actions.retry(tx, _job_id(job_id), system_clock())
+    say("It is due now.")
+
+
+@jobs_app.command("drop")
+def jobs_drop(job_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Forget a dead job."""
+    from stillwave.jobs import actions
+
+    with _open() as (_settings, database), database.write(right="retention") as tx:
+        actions.drop(tx, _job_id(job_id))
+    say("It is gone.")
+
+
+def _job_id(text: str) -> Any:  # noqa: ANN401
+    import uuid
+
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise errors.BadInput("ID", "is not the id of a job", "an id from `stillwave jobs list`") from None
 
 
 @app.command()

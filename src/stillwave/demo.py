@@ -59,7 +59,7 @@ def fill(database: Database, now: dt.datetime, step: Callable[[int, int], None])
         me = _me(user_id, begin)
         accounts.set_preferences(
             tx, user_id, Preferences(preferred_duration=20, morning_routine_time=dt.time(7, 30),
-                                     evening_routine_time=dt.time(21, 30)),
+                                     evening_routine_time=dt.time(21, 30)), begin,
         )  # fmt: skip
         profiles.screen(tx, me, Screening(age_group="18_plus", agree_not_driving=True, none=True), begin)
     for day in range(DAYS + 1):

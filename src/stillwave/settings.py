@@ -24,6 +24,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_url: str | None = None
     mail_from: str = "stillwave@localhost"
     audio_quota_bytes: int = 4 * 1024**3
+    works_inside: bool = True
+    metrics_token: str | None = None
+    slow_query_ms: int = 500
 
     @property
     def database_file(self) -> Path:
@@ -74,6 +77,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         raise CannotStart(
             "STILLWAVE_SMTP_URL must look like smtp://user:password@host:587 or smtps://host."
         )
+    worker = read("WORKER") or "inside"
+    if worker not in ("inside", "apart"):
+        raise CannotStart("STILLWAVE_WORKER must be inside (the server works) or apart (`stillwave worker` does).")
     quota_gb = _whole(read("AUDIO_QUOTA_GB"), "STILLWAVE_AUDIO_QUOTA_GB", 4, 0, 1_000_000)
     return Settings(
         data_dir=data_dir,
@@ -86,6 +92,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         smtp_url=smtp_url,
         mail_from=read("MAIL_FROM") or "stillwave@localhost",
         audio_quota_bytes=quota_gb * 1024**3,
+        works_inside=worker == "inside",
+        metrics_token=read("METRICS_TOKEN"),
+        slow_query_ms=_whole(read("SLOW_QUERY_MS"), "STILLWAVE_SLOW_QUERY_MS", 500, 0, 600_000),
     )
 
 

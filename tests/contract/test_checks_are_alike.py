@@ -51,6 +51,10 @@ GOOD: dict[str, dict[str, object]] = {
     "idempotency_keys": {"user_id": USER["id"], "key": "k", "request_sha256": HASH, "status": 201, "body": "sw1.AAAA",
                          "created_at": NOW},
     "unlink_outbox": {"user_id": NOBODY, "id": rows.id_at(), "file_path": "a.swf"},
+    "jobs": {"user_id": NOBODY, "id": rows.id_at(), "kind": "measure", "subject": "x", "lane": "slow", "created_at": NOW,
+             "due_at": NOW},
+    "reminders": {"user_id": USER["id"], "kind": "morning", "next_at": LATER, "last_day": dt.date(2026, 11, 24)},
+    "calendar_feeds": {"user_id": USER["id"], "token_hash": HASH, "created_at": NOW},
 }  # fmt: skip
 
 BAD: list[tuple[str, dict[str, object], str]] = [
@@ -124,6 +128,12 @@ BAD: list[tuple[str, dict[str, object], str]] = [
     ("clearances", {"user_id": NOBODY}, "fk_user"),
     ("idempotency_keys", {"body": "{}"}, "idempotency_keys_body_sealed"),
     ("idempotency_keys", {"user_id": NOBODY}, "fk_user"),
+    ("jobs", {"lane": "fast"}, "jobs_lane_known"),
+    ("jobs", {"failures": -1}, "jobs_failures_positive"),
+    ("jobs", {"subject": None}, "jobs_subject_not_null"),
+    ("reminders", {"kind": "noon"}, "reminders_kind_known"),
+    ("reminders", {"user_id": NOBODY}, "fk_user"),
+    ("calendar_feeds", {"user_id": NOBODY}, "fk_user"),
 ]
 
 # What may not stand twice: the same row again, with the change that keeps its primary key apart.
@@ -144,6 +154,10 @@ TWICE: list[tuple[str, dict[str, object], str]] = [
     ("clearances", {}, "clearances_pkey"),
     ("idempotency_keys", {}, "idempotency_keys_pkey"),
     ("unlink_outbox", {}, "unlink_outbox_pkey"),
+    ("jobs", {"subject": "y"}, "jobs_pkey"),
+    ("jobs", {"id": rows.id_at()}, "jobs_once"),
+    ("reminders", {}, "reminders_pkey"),
+    ("calendar_feeds", {"token_hash": OTHER_HASH}, "calendar_feeds_pkey"),
 ]
 
 # Values that are none of their column's type. PostgreSQL cannot name what refused them, so the name may differ.
@@ -171,6 +185,9 @@ NO_FORM: list[tuple[str, dict[str, object]]] = [
     ("logins", {"device": "x" * 81}),
     ("idempotency_keys", {"key": "x" * 129}),
     ("unlink_outbox", {"file_path": "x" * 256}),
+    ("jobs", {"subject": "x" * 81}),
+    ("jobs", {"due_at": "soon"}),
+    ("reminders", {"last_day": "2026-02-30"}),
 ]
 
 

@@ -30,7 +30,7 @@ class Route(NamedTuple):
 
     @property
     def of_one_row(self) -> bool:
-        return any(name in self.path for name in ("_id:uuid}", D))
+        return not self.operators and any(name in self.path for name in ("_id:uuid}", D))
 
 
 S, L, D, C = "{session_id:uuid}", "{login_id:uuid}", "{date:date}", "{clearance_id:uuid}"
@@ -96,6 +96,8 @@ ROUTES = [
     Route("GET", "/api/v1/schema/openapi.json", open_to_all=True),
     Route("GET", "/api/v1/schema/{path:str}", open_to_all=True),
     Route("GET", "/health", open_to_all=True),
+    Route("GET", "/health/ready", open_to_all=True),
+    Route("GET", "/metrics", open_to_all=True),
     Route("GET", "/static/{file_path:path}", open_to_all=True),
     Route("HEAD", "/static/{file_path:path}", open_to_all=True),
     Route("GET", "/", open_to_all=True),
@@ -154,6 +156,15 @@ ROUTES = [
     Route("GET", "/privacy/log"),
     Route("POST", "/privacy/erase", SECRET),
     Route("GET", "/operator", operators=True),
+    Route("POST", "/operator/jobs/{job_id:uuid}/retry", {}, operators=True),
+    Route("POST", "/api/v1/calendar"),
+    Route("DELETE", "/api/v1/calendar"),
+    Route("GET", "/calendar"),
+    Route("POST", "/calendar", {}),
+    Route("POST", "/calendar/remove", {}),
+    Route("GET", "/calendar/{name:str}", open_to_all=True),
+    Route("GET", "/unsubscribe/{token:str}", open_to_all=True),
+    Route("POST", "/unsubscribe/{token:str}", open_to_all=True),
 ]  # fmt: skip
 
 
@@ -166,6 +177,7 @@ class Places(NamedTuple):
 
     def fill(self, path: str) -> str:
         filled = path.replace(S, self.session).replace(L, self.login).replace(D, "2026-11-25").replace(C, self.clearance)
+        filled = filled.replace("{job_id:uuid}", "00000000-0000-7000-8000-000000000000")
         return filled.replace("{purpose:str}", "health_data")
 
 

@@ -261,17 +261,20 @@ def test_a_doubted_clock_that_moves_unsteadily_is_doubted_anew(gap: dt.timedelta
 
 
 def test_housekeeping_deletes_nothing_by_a_clock_that_jumped(served: Served) -> None:
-    from stillwave.app import housekeeping
+    from stillwave.duties import duties
+    from stillwave.jobs.rules import NOBODY, Job
 
-    kit, files = served.kit, None
+    kit = served.kit
     with kit.database.write() as tx:
         rows.insert(tx, "users", **rows.user(ALICE))
         rows.insert(tx, "sessions", **rows.session(rows.user(ALICE)["id"], NOW - 300 * DAY))
     actions.check_clock(kit.database, NOW)
     kit.clock.advance(days=90)  # type: ignore[attr-defined]
     files = type("NoFiles", (), {"sweep": lambda _self: 0})()
-    with pytest.raises(ClockDoubted):
-        housekeeping(kit, files)
+    for kind in ("retention", "partitions"):
+        job = Job(user_id=NOBODY, id=NOBODY, kind=kind, subject="", attempts=1, failures=0)
+        with pytest.raises(ClockDoubted):
+            duties(kit, files)[kind].do(job, kit.clock(), lambda: False)
     with kit.database.read() as tx:
         assert rows.count(tx, "sessions") == 1
 

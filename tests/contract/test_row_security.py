@@ -52,7 +52,7 @@ SPECIAL: dict[str, object] = {
     "effect_vocabulary.kind": "note", "user_preferences.voice_preference": "none",
     "sessions.session_type": "custom", "sessions.arm": "beat", "neural_profiles.optimal_transition_time": 240,
     "sessions.end_time": NOW + dt.timedelta(minutes=5), "consents.withdrawn_at": NOW,
-    "audit_events.actor": "self",
+    "audit_events.actor": "self", "jobs.lane": "quick", "reminders.kind": "morning",
     "session_feedback.learns": True, "neural_profiles.adaptation_on": True,
 }  # fmt: skip
 BY_KIND: dict[tables.Kind, object] = {
@@ -140,6 +140,8 @@ def expected(name: str, table: Table | None, role: str, case: str, verb: str) ->
         return "refused" if verb == "insert" else "sees nothing"
     if role == "stillwave_retention" and name in ("logins", "recoveries", "idempotency_keys", "unlink_outbox"):
         return "acts" if verb in ("select", "delete") else "refused"
+    if role == "stillwave_retention" and name == "jobs":
+        return "refused" if verb == "insert" else "acts"
     if role == "stillwave_retention" and name == "audit_events" and verb == "select":
         return "acts"
     if role == "stillwave_retention" and name == "installation" and verb == "update":
@@ -322,7 +324,7 @@ def test_definer_functions_have_a_fixed_path_and_are_closed_to_everybody_else(ad
         "account_of_email": {"app"}, "contact_taken": {"app"}, "days_with_metric": {"app"},
         "people_counted": {"app", "auditor", "retention"}, "house_counted": {"app", "auditor", "retention"},
         "cleanup_old_sessions": {"retention"}, "expired_months": {"retention"}, "expired_sessions": {"retention"},
-        "retire_month": {"retention"}, "ensure_partitions": {"retention"},
+        "retire_month": {"retention"}, "ensure_partitions": {"retention"}, "due_reminders": {"retention"},
     }  # fmt: skip
 
 

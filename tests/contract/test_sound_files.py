@@ -78,16 +78,13 @@ class Shelf:
         return b"".join(self.files.read(self.person, session, row, first, size if end is None else end))
 
     def with_quota(self, quota_bytes: int) -> Shelf:
-        self.files.close()
         self.files = audio.SoundFiles(msgspec.structs.replace(self.settings, audio_quota_bytes=quota_bytes), self.database)
         return self
 
 
 @pytest.fixture
-def shelf(settings: Settings, database: Any) -> Iterator[Shelf]:
-    made = Shelf(settings, database)
-    yield made
-    made.files.close()
+def shelf(settings: Settings, database: Any) -> Shelf:
+    return Shelf(settings, database)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from stillwave.accounts.rules import (
     RECOVERY_LASTS,
     STEP_LASTS,
     Credentials,
+    Notifications,
     Preferences,
     Role,
     SignUp,
@@ -31,7 +32,12 @@ from stillwave.db import audit
 from stillwave.db.database import Database, Tx
 from stillwave.db.ids import uuid7
 from stillwave.errors import BadInput, ConsentNeeded, ConstraintBroken, Forbidden, NotFound, NotSignedIn
+from stillwave.jobs import actions as jobs
 from stillwave.web import gate
+
+# The kind of the job that follows when times, zone or mails changed; `reminders` does it.
+PLAN_REMINDERS = "plan_reminders"
+MAILS = ("morning_mail", "evening_mail", "weekly_digest")
 
 BACKGROUNDS = {
     "nature": "Nature", "rain": "Rain", "ocean": "Ocean", "ambient": "Ambient pads",
@@ -303,7 +309,8 @@ def restrict(tx: Tx, user_id: UUID, *, on: bool, now: dt.datetime) -> None:
 
 
 def delete(tx: Tx, user_id: UUID, now: dt.datetime) -> None:
-    """The account and every row that belongs to it are gone, but for the audit log. Raises NotFound."""
+    """The account, its rows but for the audit log, and all work that waits for it are gone. Raises NotFound."""
+    jobs.forget(tx, user_id)
     if not tx.run(SQL.delete_user, user_id=user_id):
         raise NotFound("There is no such account.")
     audit.note(tx, user_id, "account.erased", now)
@@ -333,6 +340,21 @@ def set_consent(tx: Tx, user_id: UUID, purpose: str, *, give: bool, now: dt.date
     else:
         tx.run(SQL.withdraw_consent, user_id=user_id, purpose=purpose, now=now)
         audit.note(tx, user_id, "consent.withdrawn", now, purpose=purpose)
+        if purpose == "reminders":
+            _switch_off(tx, user_id, MAILS, now)
+
+
+def _switch_off(tx: Tx, user_id: UUID, mails: tuple[str, ...], now: dt.datetime) -> Notifications:
+    wish = store.preferences(tx, user_id)
+    told = msgspec.structs.replace(wish.notifications, **dict.fromkeys(mails, False))
+    _store_preferences(tx, user_id, msgspec.structs.replace(wish, notifications=told), now)
+    return told
+
+
+def end_mail(tx: Tx, user_id: UUID, mail: str, now: dt.datetime) -> None:
+    """One kind of mail (a field of Notifications) is switched off; with the last one goes the consent."""
+    if not _switch_off(tx, user_id, (mail,), now).any_mail:
+        set_consent(tx, user_id, "reminders", give=False, now=now)
 
 
 def preferences(tx: Tx, user_id: UUID) -> Preferences:
@@ -352,17 +374,26 @@ def known_background(name: str) -> str:
     return name
 
 
-def set_preferences(tx: Tx, user_id: UUID, wish: Preferences) -> Preferences:
-    """The preferences are stored. Raises BadInput naming what is allowed."""
+def set_preferences(tx: Tx, user_id: UUID, wish: Preferences, now: dt.datetime) -> Preferences:
+    """The preferences are stored; switching a mail on gives the consent for mails. Raises BadInput naming what is allowed."""
     check_preferences(wish)
     if wish.background_sound_type not in BACKGROUNDS:
         raise BadInput("background_sound_type", "is not a background we have", list(BACKGROUNDS))
     if wish.time_zone not in available_timezones():
         raise BadInput("time_zone", "is not a time zone", "a name such as Europe/Berlin")
+    _store_preferences(tx, user_id, wish, now)
+    agreed = any(c.purpose == "reminders" and c.withdrawn_at is None for c in consents(tx, user_id))
+    if wish.notifications.any_mail != agreed:
+        set_consent(tx, user_id, "reminders", give=not agreed, now=now)
+    return wish
+
+
+def _store_preferences(tx: Tx, user_id: UUID, wish: Preferences, now: dt.datetime) -> None:
+    """The row is written, and the worker plans the reminders anew."""
     tx.run(
         SQL.set_preferences, user_id=user_id, voice_preference=wish.voice_preference,
         background_sound_type=wish.background_sound_type, preferred_duration=wish.preferred_duration,
         morning_routine_time=wish.morning_routine_time, evening_routine_time=wish.evening_routine_time,
-        time_zone=wish.time_zone,
+        time_zone=wish.time_zone, notification_preferences=msgspec.json.encode(wish.notifications).decode(),
     )  # fmt: skip
-    return wish
+    jobs.enqueue(tx, user_id, PLAN_REMINDERS, "", now)

@@ -94,12 +94,12 @@ ON CONFLICT DO NOTHING;
 
 -- name: preferences_of
 SELECT voice_preference, background_sound_type, preferred_duration, morning_routine_time,
-       evening_routine_time, time_zone
+       evening_routine_time, time_zone, notification_preferences
 FROM user_preferences WHERE user_id = :user_id;
 
 -- name: set_preferences!
 UPDATE user_preferences SET voice_preference = :voice_preference,
     background_sound_type = :background_sound_type, preferred_duration = :preferred_duration,
     morning_routine_time = :morning_routine_time, evening_routine_time = :evening_routine_time,
-    time_zone = :time_zone
+    time_zone = :time_zone, notification_preferences = :notification_preferences
 WHERE user_id = :user_id;

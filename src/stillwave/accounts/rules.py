@@ -16,7 +16,7 @@ from stillwave.errors import BadInput
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
 Phone = Annotated[str, msgspec.Meta(min_length=4, max_length=40)]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
-Purpose = Literal["health_data", "adaptation", "ab_sessions", "offline_storage"]
+Purpose = Literal["health_data", "adaptation", "ab_sessions", "offline_storage", "reminders"]
 Voice = Literal["male", "female", "neutral", "none"]
 Tier = Literal["free", "premium"]
 Role = Literal["listener", "operator"]
@@ -72,6 +72,11 @@ CONSENTS: Final[dict[str, ConsentText]] = {
             "without a connection. They are not encrypted there, and whoever can use the browser can play them. They "
             "are removed from it when I sign out there or open Stillwave after taking this back.",
         ),
+        ConsentText(
+            "reminders", 1, "Send me mail at my times",
+            "I agree that this Stillwave sends me the reminders and digests that I switched on. They say nothing "
+            "about my health. I can end them at any time, here or in each mail.",
+        ),
     )
 }  # fmt: skip
 
@@ -92,6 +97,21 @@ class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: Password
 
 
+class Notifications(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which mails a person wants; between `quiet_from` and `quiet_to` (local times) none comes."""
+
+    morning_mail: bool = False
+    evening_mail: bool = False
+    weekly_digest: bool = False
+    quiet_from: dt.time | None = None
+    quiet_to: dt.time | None = None
+
+    @property
+    def any_mail(self) -> bool:
+        """At least one kind of mail is switched on."""
+        return self.morning_mail or self.evening_mail or self.weekly_digest
+
+
 class Preferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a person likes their sessions; times are local in `time_zone`."""
 
@@ -101,6 +121,7 @@ class Preferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     morning_routine_time: dt.time | None = None
     evening_routine_time: dt.time | None = None
     time_zone: Annotated[str, msgspec.Meta(max_length=64)] = "UTC"
+    notifications: Notifications = Notifications()
 
 
 def check_preferences(wish: Preferences) -> None:
@@ -109,6 +130,20 @@ def check_preferences(wish: Preferences) -> None:
         time: dt.time | None = getattr(wish, field)
         if time is not None and (time.tzinfo is not None or time.microsecond):
             raise BadInput(field, "must be a time without zone and fractions", "a time like 07:30:00")
+    told = wish.notifications
+    for field in ("quiet_from", "quiet_to"):
+        time = getattr(told, field)
+        if time is not None and (time.tzinfo is not None or time.microsecond):
+            raise BadInput(field, "must be a time without zone and fractions", "a time like 22:00:00")
+    if (told.quiet_from is None) != (told.quiet_to is None):
+        missing = "quiet_to" if told.quiet_to is None else "quiet_from"
+        raise BadInput(missing, "is missing: quiet hours have a beginning and an end", "both times, or neither")
+    for field, wanted, of_day in (
+        ("morning_routine_time", told.morning_mail, wish.morning_routine_time),
+        ("evening_routine_time", told.evening_mail, wish.evening_routine_time),
+    ):
+        if wanted and of_day is None:
+            raise BadInput(field, "is needed for the mail at this time", "a time like 07:30:00")
 
 
 def normal_email(text: str) -> str:

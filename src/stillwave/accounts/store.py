@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from stillwave.accounts.rules import ConsentText, Preferences
+from stillwave.accounts.rules import ConsentText, Notifications, Preferences
 from stillwave.db.database import Queries, Tx
 
 SQL = Queries(Path(__file__).parent)
@@ -121,4 +121,14 @@ def give_consent(tx: Tx, user_id: UUID, consent_id: UUID, text: ConsentText, now
 
 def preferences(tx: Tx, user_id: UUID) -> Preferences:
     """The person's preferences; the defaults when there is no row."""
-    return tx.one(Preferences, SQL.preferences_of, user_id=user_id) or Preferences()
+    found = tx.rows(SQL.preferences_of, user_id=user_id)
+    if not found:
+        return Preferences()
+    row = dict(found[0])
+    text = row.pop("notification_preferences")
+    # Rows that were promoted may hold anything; what is no setting of ours switches nothing on.
+    try:
+        row["notifications"] = msgspec.json.decode(text, type=Notifications) if text else Notifications()
+    except msgspec.ValidationError:
+        row["notifications"] = Notifications()
+    return msgspec.convert(row, Preferences, strict=False)

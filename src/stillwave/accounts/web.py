@@ -20,6 +20,7 @@ from stillwave.accounts.rules import (
     STEP_LASTS,
     Credentials,
     Email,
+    Notifications,
     Password,
     Preferences,
     SignUp,
@@ -243,7 +244,7 @@ def read_preferences(request: Ask) -> Preferences:
 def replace_preferences(request: Ask, data: JSONBody[Preferences]) -> Preferences:
     """Replace the preferences."""
     with gate.write(request) as (tx, me):
-        return actions.set_preferences(tx, me.user_id, data)
+        return actions.set_preferences(tx, me.user_id, data, kit_of(request).clock())
 
 
 @api_get("/api/v1/consents", tags=["account"])
@@ -374,13 +375,17 @@ def _preferences_page() -> dict[str, Any]:
     }
 
 
+_TIMES = ("morning_routine_time", "evening_routine_time", "quiet_from", "quiet_to")
+
+
 @page_get("/preferences")
 def preferences_page(request: Ask) -> Response[str]:
     """The preferences form."""
     with gate.read(request) as (tx, me):
         now = actions.preferences(tx, me.user_id)
-    values = {name: str(value) for name, value in msgspec.to_builtins(now).items() if value is not None}
-    for name in ("morning_routine_time", "evening_routine_time"):
+    fields = {**msgspec.to_builtins(now), **msgspec.to_builtins(now.notifications)}
+    values = {name: str(value) for name, value in fields.items() if value not in (None, False)}
+    for name in _TIMES:
         values[name] = values.get(name, "")[:5]
     return pages.page(request, "accounts/preferences.html", me=me, errors={}, values=values, **_preferences_page())
 
@@ -389,12 +394,17 @@ def preferences_page(request: Ask) -> Response[str]:
 def set_preferences(request: Ask, data: Form) -> Response[Any]:
     """Store the preferences."""
     fields = dict(data)
-    for name in ("morning_routine_time", "evening_routine_time"):
+    for name in _TIMES:
         if len(str(fields.get(name, ""))) == len("07:30"):
             fields[name] = f"{fields[name]}:00"
+    ticks = {name: bool(fields.get(name)) for name in actions.MAILS}
+    fields.pop("notifications", None)
     try:
+        wish = msgspec.structs.replace(
+            read_form(fields, Preferences), notifications=read_form({**fields, **ticks}, Notifications)
+        )
         with gate.write(request) as (tx, me):
-            actions.set_preferences(tx, me.user_id, read_form(fields, Preferences))
+            actions.set_preferences(tx, me.user_id, wish, kit_of(request).clock())
     except BadInput as error:
         return pages.form_again(request, "accounts/preferences.html", data, error, **_preferences_page())
     return pages.see_other("/preferences", notice="Your preferences are stored.")

@@ -30,6 +30,12 @@ def open_database(settings: Settings) -> SqliteDatabase | PostgresDatabase:
 
     Raises CannotStart when the folder, the key or the server cannot be used; nothing is touched then.
     """
+    database = _opened(settings)
+    database.slow_s = settings.slow_query_ms / 1000
+    return database
+
+
+def _opened(settings: Settings) -> SqliteDatabase | PostgresDatabase:
     _make_folder(settings.data_dir)
     if settings.database_url:
         new_keys = not settings.keys_file.exists()

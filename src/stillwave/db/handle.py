@@ -6,6 +6,7 @@ Values are the same on both engines: ids are UUID, times are aware UTC datetimes
 from __future__ import annotations
 
 import datetime as dt
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import aiosql
 import msgspec
 
 from stillwave.db.seal import Vault
+from stillwave.log import log
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -97,9 +99,16 @@ class Tx(Protocol):
 
 
 class Reading:
-    """What both engines do alike: turn rows into Structs."""
+    """What both engines do alike: turn rows into Structs, and name the statements that were slow."""
 
     vault: Vault
+    slow_s: float
+
+    def tell_if_slow(self, query: Query, began_s: float) -> None:
+        """A statement over the limit is in the log, by its name and time alone: values may be personal."""
+        took_s = time.perf_counter() - began_s
+        if took_s >= self.slow_s:
+            log.warning("slow query", action=query.name, duration_ms=round(took_s * 1000))
 
     def rows(self, query: Query, /, **values: object) -> list[Row]:
         raise NotImplementedError
@@ -141,6 +150,10 @@ class Database(Protocol):
 
     def reopen(self) -> None:
         """Connections are new; after a migration, for the rights of old ones may be others."""
+        ...
+
+    def connections_now(self) -> dict[str, int]:
+        """How many connections are `open`, and how many of them `idle`; how many requests are `waiting` for one."""
         ...
 
     def prepare_months(self, now: dt.datetime) -> None:

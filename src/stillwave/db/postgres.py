@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ _ENSURE_PARTITIONS = Query("ensure_partitions", "", "SELECT ensure_partitions(%(
 class PostgresTx(Reading):
     """A transaction on PostgreSQL. Rows are dicts; the acting person is a transaction-local setting."""
 
-    def __init__(self, connection: Any, vault: Vault) -> None:  # noqa: ANN401
-        self._connection, self.vault = connection, vault
+    def __init__(self, connection: Any, vault: Vault, slow_s: float) -> None:  # noqa: ANN401
+        self._connection, self.vault, self.slow_s = connection, vault, slow_s
 
     def _execute(self, query: Query, values: Mapping[str, object]) -> Any:  # noqa: ANN401
         import psycopg
@@ -40,10 +41,15 @@ class PostgresTx(Reading):
             raise ConstraintBroken(NO_FORM) from error
 
     def run(self, query: Query, /, **values: object) -> int:
-        return int(self._execute(query, values).rowcount)
+        began_s = time.perf_counter()
+        changed = int(self._execute(query, values).rowcount)
+        self.tell_if_slow(query, began_s)
+        return changed
 
     def rows(self, query: Query, /, **values: object) -> list[Row]:
+        began_s = time.perf_counter()
         found: list[Row] = self._execute(query, values).fetchall()
+        self.tell_if_slow(query, began_s)
         return found
 
     def act_as(self, user_id: uuid.UUID) -> None:
@@ -66,6 +72,7 @@ class PostgresDatabase:
     """PostgreSQL 15-18 behind a pool that survives a restart of the server."""
 
     engine: Literal["postgres"] = "postgres"
+    slow_s = 0.5
 
     def __init__(self, url: str, vault: Vault) -> None:
         self._url, self.vault = url, vault
@@ -191,7 +198,7 @@ class PostgresDatabase:
                             f"This login may not act as {_ROLES[right]}. For operators' commands use a login that is "
                             "a member of stillwave_migrator; for housekeeping GRANT stillwave_retention to the server's."
                         ) from None
-                yield PostgresTx(connection, self.vault)
+                yield PostgresTx(connection, self.vault, self.slow_s)
         except PoolTimeout as error:
             raise Unavailable("The database is busy or out of reach. Please try again.") from error
         except psycopg.errors.DiskFull as error:
@@ -214,6 +221,13 @@ class PostgresDatabase:
             said["stillwave.user_id"] = "*"
         calls = ", ".join(f"set_config('{name}', %s, true)" for name in said)
         return f"SELECT {calls}" if calls else "", list(said.values())
+
+    def connections_now(self) -> dict[str, int]:
+        told = self._pool.get_stats()
+        return {
+            "open": told.get("pool_size", 0), "idle": told.get("pool_available", 0),
+            "waiting": told.get("requests_waiting", 0),
+        }  # fmt: skip
 
     def prepare_months(self, now: dt.datetime) -> None:
         """The last four months, this one and the next four have their partitions."""

@@ -6,6 +6,7 @@ import datetime as dt
 import queue
 import re
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,8 +43,8 @@ def _as_dict(cursor: sqlcipher.Cursor, row: tuple[object, ...]) -> dict[str, obj
 class SqliteTx(Reading):
     """A transaction on the embedded database."""
 
-    def __init__(self, connection: sqlcipher.Connection, vault: Vault) -> None:
-        self._connection, self.vault = connection, vault
+    def __init__(self, connection: sqlcipher.Connection, vault: Vault, slow_s: float) -> None:
+        self._connection, self.vault, self.slow_s = connection, vault, slow_s
 
     def _execute(self, query: Query, values: Mapping[str, object]) -> sqlcipher.Cursor:
         try:
@@ -56,11 +57,17 @@ class SqliteTx(Reading):
             raise ConstraintBroken(NO_FORM) from error
 
     def run(self, query: Query, /, **values: object) -> int:
-        return int(self._execute(query, values).rowcount)
+        began_s = time.perf_counter()
+        changed = int(self._execute(query, values).rowcount)
+        self.tell_if_slow(query, began_s)
+        return changed
 
     def rows(self, query: Query, /, **values: object) -> list[Row]:
+        began_s = time.perf_counter()
         cursor = self._execute(query, values)
-        return [_as_dict(cursor, row) for row in cursor.fetchall()]
+        found: list[Row] = [_as_dict(cursor, row) for row in cursor.fetchall()]
+        self.tell_if_slow(query, began_s)
+        return found
 
     def act_as(self, user_id: uuid.UUID) -> None:
         """Nothing to tell SQLite: every query names its person."""
@@ -110,6 +117,7 @@ class SqliteDatabase:
     engine: Literal["sqlite"] = "sqlite"
     connections = 8
     right: Right = "app"
+    slow_s = 0.5
 
     def __init__(self, path: Path, key: bytes, vault: Vault) -> None:
         self._path, self._key, self.vault = path, key, vault
@@ -117,6 +125,7 @@ class SqliteDatabase:
         self._slots = threading.BoundedSemaphore(self.connections)
         # Writers of this process queue here; SQLite's own busy wait is neither fair nor quick.
         self._writing = threading.Lock()
+        self._open, self._waiting = 1, 0
         self._idle.put(self.raw())
         for suffix in ("", "-wal", "-shm"):
             file = Path(f"{path}{suffix}")
@@ -154,17 +163,22 @@ class SqliteDatabase:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[SqliteTx]:
-        if not self._slots.acquire(timeout=20):
-            raise Unavailable("Too many requests at once. Please try again.")
+        self._waiting += 1
+        try:
+            if not self._slots.acquire(timeout=20):
+                raise Unavailable("Too many requests at once. Please try again.")
+        finally:
+            self._waiting -= 1
         connection = None
         try:
             try:
                 connection = self._idle.get_nowait()
             except queue.Empty:
                 connection = self.raw()
+                self._open += 1
             connection.execute(begin)
             try:
-                yield SqliteTx(connection, self.vault)
+                yield SqliteTx(connection, self.vault, self.slow_s)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -181,6 +195,9 @@ class SqliteDatabase:
 
     def reopen(self) -> None:
         """Nothing to do: a connection has no rights of its own."""
+
+    def connections_now(self) -> dict[str, int]:
+        return {"open": self._open, "idle": self._idle.qsize(), "waiting": self._waiting}
 
     def prepare_months(self, now: dt.datetime) -> None:
         """Nothing to prepare: SQLite has no partitions."""

@@ -32,6 +32,7 @@ RETENTION_CLASSES = {
     "login": "until sign-out, or the idle or absolute limit",
     "recovery": "until used, or an hour after it was asked for",
     "request": "one day",
+    "work": "until it is done; what failed for good, until an operator has looked at it",
     "outbox": "until the file is gone",
     "audit": "six years; after erasure the id in it leads to nobody",
     "statement": "until the statement that made it ends",
@@ -507,6 +508,56 @@ UNLINK_OUTBOX = Table(
     ),
 )  # fmt: skip
 
+JOBS = Table(
+    name="jobs",
+    what="Work that waits: measuring, mails, housekeeping. Ids and dates only. No foreign key: the installation's own work belongs to nobody.",
+    owner="user_id", retention="work", key=("user_id", "id"),
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "for whom; all zeros for the installation itself", kept_back=_MACHINE),
+        _must("id", UUID, "identifier", "key; UUIDv7, so rows lie in time order", kept_back=_MACHINE),
+        _must("kind", words(40), "none", "what is to be done", kept_back=_MACHINE),
+        _must("subject", words(80), "identifier", "to what: an id or a day; the same work waits only once", kept_back=_MACHINE),
+        _must("lane", words(10), "none", "quick or slow; a long measurement holds up no reminder", kept_back=_MACHINE),
+        _must("created_at", MOMENT, "behaviour", "since when it waits", unit="UTC", kept_back=_MACHINE),
+        _must("due_at", MOMENT, "behaviour", "not to be done before", unit="UTC", kept_back=_MACHINE),
+        _made("attempts", WHOLE, "none", "how often it was begun", kept_back=_MACHINE),
+        _made("failures", WHOLE, "none", "how often it failed; fewer than began means that a worker was killed", kept_back=_MACHINE),
+        _may("lease_until", MOMENT, "none", "until when the worker that began it is believed to be alive", unit="UTC", kept_back=_MACHINE),
+        _may("dead_at", MOMENT, "none", "since when it is not tried any more", unit="UTC", kept_back=_MACHINE),
+        _may("last_error", words(160), "none", "class and place of the last failure, never its message", kept_back=_MACHINE),
+    ),
+    uniques=("jobs_once",),
+    checks=("jobs_lane_known", "jobs_failures_positive"),
+    indexes=(Index("idx_jobs_due", ("due_at",)),),
+)  # fmt: skip
+
+REMINDERS = Table(
+    name="reminders",
+    what="When the next reminder of a person is due, and the day of the last one, so that none comes twice.",
+    owner="user_id", retention="account", key=("user_id", "kind"),
+    columns=(
+        _owner(),
+        _must("kind", words(20), "preference", "morning, evening or digest"),
+        _may("next_at", MOMENT, "preference", "when the next one is due; empty while switched off", unit="UTC"),
+        _may("last_day", DAY, "behaviour", "the local day of the last one"),
+    ),
+    checks=("reminders_kind_known",),
+    foreign_keys=(_FK_USER,),
+    indexes=(Index("idx_reminders_next", ("next_at",)),),
+)  # fmt: skip
+
+CALENDAR_FEEDS = Table(
+    name="calendar_feeds",
+    what="The private address under which a person's calendar program reads their two times.",
+    owner="user_id", retention="account", key=("user_id",),
+    columns=(
+        _owner(),
+        _must("token_hash", SHA256, "secret", "recognises the address without knowing it", kept_back=_PROOF),
+        _must("created_at", MOMENT, "behaviour", "when it was made", unit="UTC"),
+    ),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
 LEARNING_BAND = Table(
     name="learning_band",
     what="The bands of the learned response: from low_hz up to, not including, high_hz. The same for everybody.",
@@ -686,6 +737,7 @@ TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
     SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, SECOND_FACTORS, RECOVERY_CODES,
     CONSENTS, SCREENINGS, CLEARANCES, IDEMPOTENCY_KEYS, UNLINK_OUTBOX, AUDIT_EVENTS, AUDIT_HEADS,
+    JOBS, REMINDERS, CALENDAR_FEEDS,
     LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, LEARNING_GROUP, LEARNING_GROUP_PRIOR, EFFECT_VOCABULARY,
     LEARNING_WORK, LEARNING_WORK_CURVE, LEARNING_FOLD, LEARNING_CHECKPOINT, LEARNING_BASE, LEARNING_PAUSE,
 )  # fmt: skip

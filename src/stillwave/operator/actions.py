@@ -8,18 +8,22 @@ from pathlib import Path
 
 import msgspec
 
-from stillwave.db import audit
+from stillwave.db import audit, migrate
 from stillwave.db.database import Database, Queries, Query, Tx
 from stillwave.errors import ClockDoubted
+from stillwave.jobs.actions import Counts as Work
 from stillwave.operator.rules import Clock, judge
 from stillwave.settings import Settings
 from stillwave.web import gate
+from stillwave.web.mail import Mailer
 
 SQL = Queries(Path(__file__).parent)
 _LITTLE_DISK_BYTES = 1024**3
 _BATCH = 500
 _PEOPLE_AT_ONCE = 50
 _MONTHS_AHEAD = 3
+_LATE = dt.timedelta(minutes=10)
+_APART = dt.timedelta(minutes=1)
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -187,18 +191,75 @@ def _a_year_before(now: dt.datetime) -> dt.datetime:
         return day.replace(year=day.year - 1, day=28)
 
 
+def readiness(database: Database, settings: Settings, now: dt.datetime) -> list[Check]:
+    """What must be so before requests are served well: database, schema, disk, partitions of this month and the next."""
+    state = migrate.check(database)  # type: ignore[arg-type]
+    checks = [Check("Database", database.engine, ok=True), Check("Schema", state, ok=state == "current"), _disk(settings)]
+    if state == "current":
+        with database.read() as tx:
+            counts = tx.one(Counts, SQL.counts, today=now.date()) or Counts(0, 0, 0, None)
+        checks.append(_strays(counts))
+        made = counts.months_ahead
+        checks.append(Check("Months made", "all" if made is None else str(made), ok=made is None or made >= 2))
+    return checks
+
+
+def _disk(settings: Settings) -> Check:
+    free = shutil.disk_usage(settings.data_dir).free
+    return Check("Free disk", f"{free / 1024**3:.1f} GiB", ok=free > _LITTLE_DISK_BYTES)
+
+
+def _strays(counts: Counts) -> Check:
+    return Check("Rows outside of their month", str(counts.strays), ok=counts.strays == 0)
+
+
+def mail_server(settings: Settings) -> list[Check]:
+    """Whether the mail server lets us in; nothing when none is set."""
+    if settings.smtp_url is None:
+        return []
+    mailer = Mailer(settings)
+    try:
+        mailer.reach()
+    except OSError as error:
+        return [Check("Mail server", f"out of reach ({type(error).__name__}): check STILLWAVE_SMTP_URL", ok=False)]
+    finally:
+        mailer.close()
+    return [Check("Mail server", "lets us in", ok=True)]
+
+
+def work(jobs: Work, now: dt.datetime) -> list[Check]:
+    """Whether the work in the background is done in time, and whether some was given up."""
+    late = now - jobs.oldest_due_at if jobs.oldest_due_at and jobs.oldest_due_at < now else dt.timedelta()
+    told = "in time" if late < _LATE else f"{late} behind: does a worker run?"
+    return [
+        Check("Work in the background", told, ok=late < _LATE),
+        Check("Work that was given up", str(jobs.dead), ok=jobs.dead == 0),
+    ]
+
+
+def clock(tx: Tx, now: dt.datetime) -> Check:
+    """Whether this machine's clock agrees with that of the database's."""
+    found = tx.one(_Clock, SQL.database_clock)
+    apart = abs(found.at - now) if found else dt.timedelta()
+    told = "agrees with the database's" if apart < _APART else f"{apart} from the database's: set one of them right"
+    return Check("Clock", told, ok=apart < _APART)
+
+
+class _Clock(msgspec.Struct):
+    at: dt.datetime
+
+
 def health(tx: Tx, settings: Settings, now: dt.datetime, *, mail: bool) -> list[Check]:
     """The checks of the operator's page and of `stillwave doctor`."""
-    free = shutil.disk_usage(settings.data_dir).free
     counts = tx.one(Counts, SQL.counts, today=now.date()) or Counts(0, 0, 0, None)
     sounds = [file.stat().st_size for file in settings.audio_dir.glob("*.swf")]
     checks = [
         Check("Sessions stored", str(counts.sessions), ok=True),
-        Check("Free disk", f"{free / 1024**3:.1f} GiB", ok=free > _LITTLE_DISK_BYTES),
+        _disk(settings),
         Check("Sound files", f"{len(sounds)}, {sum(sounds) / 1024**2:.0f} MiB", ok=True),
         Check("Files waiting to be removed", str(counts.waiting), ok=counts.waiting < 1000),
-        Check("Rows outside of their month", str(counts.strays), ok=counts.strays == 0),
-        Check("Mail", "set up" if mail else "not set up: recovery codes come from the command line", ok=True),
+        _strays(counts),
+        Check("Mail", "set up" if mail else "not set up: no reminders; recovery codes come from the command line", ok=True),
         Check("Connection", "TLS" if settings.secure_cookies else "this machine only, no TLS", ok=True),
     ]
     if counts.months_ahead is not None:

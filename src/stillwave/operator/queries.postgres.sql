@@ -16,3 +16,6 @@ SELECT gone, people, dropped FROM retire_month(:name, :before, :most);
 
 -- name: resume_learning!
 SELECT 1 WHERE false;
+
+-- name: database_clock
+SELECT now() AS at;

@@ -26,3 +26,7 @@ RETURNING 1 AS gone;
 
 -- name: resume_learning!
 DELETE FROM learning_pause;
+
+-- name: database_clock
+-- The file's own clock is this machine's.
+SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS at;

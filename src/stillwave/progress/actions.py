@@ -64,3 +64,9 @@ def sessions_per_day(tx: Tx, user_id: UUID, since: dt.datetime, zone: dt.tzinfo)
         day = moment.astimezone(zone).date()
         counts[day] = counts.get(day, 0) + 1
     return counts
+
+
+def listened(tx: Tx, user_id: UUID, first: dt.datetime, end: dt.datetime) -> tuple[int, int]:
+    """How many sessions began in [first, end), and how many minutes of them were heard."""
+    found = tx.rows(SQL.listened, user_id=user_id, first=first, end=end)[0]
+    return int(found["sessions"]), round(int(found["seconds"]) / 60)

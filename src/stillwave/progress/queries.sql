@@ -26,6 +26,10 @@ FROM sessions
 WHERE user_id = :user_id AND start_time >= :since AND effectiveness_rating IS NOT NULL AND target_state IS NOT NULL
 GROUP BY target_state ORDER BY mean DESC, target_state;
 
+-- name: listened
+SELECT count(*) AS sessions, coalesce(sum(position_s), 0) AS seconds FROM sessions
+WHERE user_id = :user_id AND start_time >= :first AND start_time < :end;
+
 -- name: session_times
 SELECT start_time FROM sessions WHERE user_id = :user_id AND start_time >= :since ORDER BY start_time;
 

@@ -14,6 +14,7 @@ from stillwave.db import audit
 from stillwave.db.database import Tx
 from stillwave.db.ids import NEWEST, moment, uuid7
 from stillwave.errors import BadInput, NotFound
+from stillwave.jobs import actions as jobs
 from stillwave.profiles import actions as profiles
 from stillwave.profiles.rules import STATES, Kind
 from stillwave.sessions import audio, rules, store
@@ -23,6 +24,8 @@ from stillwave.sound import programme as sound
 from stillwave.web.gate import Me
 
 _AT_ONCE = 500
+# The kind of the job that measures a session's sound.
+MEASURE = "measure"
 # The hours of the day in which a morning or an evening session is suggested.
 _MORNING, _EVENING = range(4, 12), (*range(18, 24), *range(4))
 _PLANNED_MOST_MIN = 240  # a longer sound, from the command line, is this plan held for longer
@@ -71,6 +74,11 @@ def before_start(tx: Tx, user_id: UUID, now: dt.datetime) -> dict[str, Any]:
         "ask_again": profiles.current(tx, user_id, now).ask_again,
         "burdens": profiles.burdens(tx, user_id, now),
     }
+
+
+def measure_soon(tx: Tx, user_id: UUID, session_id: UUID, now: dt.datetime) -> None:
+    """The worker will measure the session's sound into `frequency_data`."""
+    jobs.enqueue(tx, user_id, MEASURE, str(session_id), now, lane="slow")
 
 
 def check(programme: sound.Programme) -> None:

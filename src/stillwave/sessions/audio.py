@@ -16,7 +16,6 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -27,7 +26,7 @@ from stillwave.db.database import PostgresDatabase, SqliteDatabase
 from stillwave.db.ids import moment
 from stillwave.db.seal import SealBroken, SealedWriter, read_sealed, sealed_size
 from stillwave.errors import BadInput, NotFound, StillwaveError, StorageFull
-from stillwave.log import log, where
+from stillwave.log import log
 from stillwave.sessions import rules, store
 from stillwave.sessions.store import SQL, AudioRow, Named, SessionRow, Unlink
 from stillwave.settings import Settings
@@ -168,8 +167,6 @@ class SoundFiles:
         # A session always meets the same lock, so its file is made once however many ask for it.
         self._making = tuple(threading.Lock() for _ in range(_LOCKS))
         self._making_room = threading.Lock()
-        self._work = ThreadPoolExecutor(max_workers=1, thread_name_prefix="measure", initializer=_step_back)
-        self._closing = threading.Event()
 
     def flac(self, user_id: UUID, session: SessionRow, row: AudioRow) -> tuple[Path, int]:
         """The sealed file of the session's sound and the plain bytes inside, rendered now if it is not there whole.
@@ -308,32 +305,17 @@ class SoundFiles:
             (self._folder / name).unlink(missing_ok=True)
         return len(strays)
 
-    def measure_soon(self, user_id: UUID, session_id: UUID) -> None:
-        """The session's sound is measured in the background and the result stored in `frequency_data`."""
-        self._work.submit(self._measure, user_id, session_id)
-
-    def _measure(self, user_id: UUID, session_id: UUID) -> None:
-        try:
-            measure_now(self._database, user_id, session_id, stop=self._closing.is_set)
-        except Exception as error:  # noqa: BLE001  a measurement that fails must not end the thread
-            log.error("measuring failed", session_id=str(session_id), where=where(error))
-
-    def close(self) -> None:
-        """The background work has ended."""
-        self._closing.set()
-        self._work.shutdown(wait=True, cancel_futures=True)
-
 
 def measure_now(
     database: SqliteDatabase | PostgresDatabase, user_id: UUID, session_id: UUID, *, stop: Callable[[], bool]
-) -> None:
-    """`frequency_data` of the session holds what its sound really contains. Gives up when `stop` says so."""
+) -> bool:
+    """`frequency_data` of the session holds what its sound really contains; False when `stop` broke it off."""
     from stillwave.sound import measure, render
 
     with database.read(user_id) as tx:
         session, row = store.by_id(tx, user_id, session_id), store.audio(tx, user_id, session_id)
     if session is None or row is None or session.programme is None or row.frequency_data is not None:
-        return
+        return True
     programme = sound_of(session)
 
     def blocks() -> Iterator[object]:
@@ -345,18 +327,13 @@ def measure_now(
     try:
         found = measure.measure(programme, blocks())  # type: ignore[arg-type]
     except InterruptedError:
-        return
+        return False
     with database.write(user_id) as tx:
         tx.run(
             SQL.set_measured, user_id=user_id, id=row.id, start_time=moment(session_id),
             frequency_data=msgspec.json.encode(found).decode(),
         )  # fmt: skip
-
-
-def _step_back() -> None:
-    """On Linux this thread runs when nobody is listening; elsewhere it shares."""
-    with contextlib.suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
+    return True
 
 
 def sound_of(session: SessionRow) -> Programme:

@@ -112,17 +112,12 @@ def _shown(row: SessionRow) -> Session:
 def start_session(request: Ask, data: JSONBody[Wish]) -> Response[bytes]:
     """Plan a session for the person and make its sound available."""
     kit = kit_of(request)
-    made: list[UUID] = []
-
     def produce(tx: Tx, me: Me) -> Session:
         row = actions.start(tx, me, data, kit.clock(), secrets.randbelow(2**53))
-        made.append(row.id)
+        actions.measure_soon(tx, me.user_id, row.id, kit.clock())
         return _shown(row)
 
-    answer = once.answer(request, produce)
-    for session_id in made:
-        request.app.state.files.measure_soon(request.scope["state"]["me"].user_id, session_id)
-    return answer
+    return once.answer(request, produce)
 
 
 @api_get("/api/v1/sessions", tags=["sessions"])
@@ -204,7 +199,7 @@ def stream_wav(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     size, tag = audio.wav_size(programme), audio.etag(programme)
     span = _span(request, size, tag)
     return _sound(
-        audio.wav(programme, *(span or (0, size))), size=size, span=span, kind="audio/wav", tag=tag,
+        kit_of(request).meter.streaming(audio.wav(programme, *(span or (0, size)))), size=size, span=span, kind="audio/wav", tag=tag,
         name="inline",
     )  # fmt: skip
 
@@ -217,7 +212,7 @@ def stream_opus(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     programme, shown = audio.sound_of(session), _shown(session)
     told = audio.tags(rules.title(session.session_type, session.target_state), shown.reason or "")
     headers = {"Accept-Ranges": "none", "Cache-Control": "private, no-store", "Content-Disposition": "inline"}
-    return _stream(audio.opus(programme, told), headers, "audio/ogg")
+    return _stream(kit_of(request).meter.streaming(audio.opus(programme, told)), headers, "audio/ogg")
 
 
 @api_get("/api/v1/sessions/{session_id:uuid}/audio.flac", tags=["sessions"], media_type="audio/flac")
@@ -273,6 +268,7 @@ def start(request: Ask, data: Form) -> Response[Any]:
         wish = read_form({**data, **fields}, Wish)
         with gate.write(request) as (tx, me):
             row = actions.start(tx, me, wish, kit.clock(), secrets.randbelow(2**53))
+            actions.measure_soon(tx, me.user_id, row.id, kit.clock())
     except (NothingLeft, ScreeningNeeded) as error:
         refusal = {
             "reason": error.detail,
@@ -283,7 +279,6 @@ def start(request: Ask, data: Form) -> Response[Any]:
     except (BadInput, Conflict) as error:
         confirm = error.extra.get("confirm", [])
         return pages.form_again(request, "sessions/start.html", data, error, **_start_page(request, confirm=confirm))
-    request.app.state.files.measure_soon(me.user_id, row.id)
     return pages.see_other(f"/sessions/{row.id}")
 
 

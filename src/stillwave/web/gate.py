@@ -136,7 +136,7 @@ def write(request: Request[Any, Any, Any]) -> Iterator[tuple[Tx, Me]]:
 @contextmanager
 def _signed_in(request: Request[Any, Any, Any], kind: Literal["read", "write"]) -> Iterator[tuple[Tx, Me]]:
     kit, token = kit_of(request), _token(request)
-    user_id = _claimed_person(token)
+    user_id = claimed_person(token)
     opened = kit.database.write(user_id) if kind == "write" else kit.database.read(user_id)
     with opened as tx:
         me = identify(tx, user_id, token, kit.clock())
@@ -159,7 +159,7 @@ def identify(tx: Tx, user_id: UUID, token: str, now: dt.datetime) -> Me:
 def waiting(request: Request[Any, Any, Any]) -> Me:
     """The person whose password was right and whose code is still due. Raises NotSignedIn for everybody else."""
     kit, token = kit_of(request), _token(request)
-    user_id = _claimed_person(token)
+    user_id = claimed_person(token)
     with kit.database.read(user_id) as tx:
         me = _known(tx, user_id, token, kit.clock())
     if me.step_due_by is None:
@@ -213,7 +213,8 @@ def _token(request: Request[Any, Any, Any]) -> str:
     return token
 
 
-def _claimed_person(token: str) -> UUID:
+def claimed_person(token: str) -> UUID:
+    """Whose token it says it is; whether it is one, only the database knows. Raises NotSignedIn."""
     try:
         raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
         if len(raw) != 48:

@@ -13,6 +13,7 @@ from stillwave.db.database import PostgresDatabase, SqliteDatabase
 from stillwave.settings import Settings
 from stillwave.web.limits import RateLimits
 from stillwave.web.mail import Mailer
+from stillwave.web.meter import Meter
 
 
 def system_clock() -> dt.datetime:
@@ -29,6 +30,7 @@ class Kit(msgspec.Struct, frozen=True, kw_only=True):
     limits: RateLimits
     mail: Mailer
     clock: Callable[[], dt.datetime] = system_clock
+    meter: Meter = msgspec.field(default_factory=Meter)
 
 
 def kit_of(request: Request[Any, Any, Any]) -> Kit:

@@ -1,12 +1,14 @@
-"""Mail through the operator's SMTP server, sent in the background after the transaction."""
+"""Mail through the operator's SMTP server: at once by a job, or in the background after the transaction."""
 
 from __future__ import annotations
 
 import re
 import smtplib
 import ssl
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -57,6 +59,10 @@ def written(sender: str, to: str, subject: str, text: str) -> EmailMessage:
     return mail
 
 
+class MaybeSent(Exception):
+    """The line broke while the server was taking the mail: it may have it, or not."""
+
+
 class Mailer:
     """Sends mails one after the other; without an SMTP server it sends nothing."""
 
@@ -74,22 +80,73 @@ class Mailer:
         if self._url is None:
             log.warning("mail not sent: STILLWAVE_SMTP_URL is not set", action=subject)
             return
-        self._queue.submit(self._deliver, self._url, written(self._from, to, subject, text))
+        self._queue.submit(self._try, to, subject, text)
 
-    def _deliver(self, url: str, mail: EmailMessage) -> None:
-        parts = urlsplit(url)
-        secure = parts.scheme == "smtps"
+    def _try(self, to: str, subject: str, text: str) -> None:
         try:
-            kind = smtplib.SMTP_SSL if secure else smtplib.SMTP
-            with kind(parts.hostname or "localhost", parts.port or (465 if secure else 587), timeout=_TIMEOUT_S) as server:
-                if not secure and server.has_extn("starttls"):
-                    server.starttls(context=ssl.create_default_context())
-                if parts.username:
-                    server.login(unquote(parts.username), unquote(parts.password or ""))
+            self.deliver(to, subject, text)
+        except (OSError, MaybeSent) as error:
+            log.error("mail failed", action=subject, where=where(error))
+
+    def deliver(self, to: str, subject: str, text: str, *, headers: Mapping[str, str] | None = None) -> None:
+        """The server has the mail. Raises OSError (smtplib's errors are such) when it surely has not, and MaybeSent."""
+        if self._url is None:
+            raise ConnectionError("no mail server is set")
+        mail = written(self._from, to, subject, text)
+        mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain="stillwave")
+        for name, value in (headers or {}).items():
+            mail[name] = value
+        with _connected(self._url) as server:
+            try:
                 server.send_message(mail)
-        except (OSError, smtplib.SMTPException) as error:
-            log.error("mail failed", action=mail["Subject"], where=where(error))
+            except smtplib.SMTPServerDisconnected as error:
+                raise MaybeSent from error
+            except smtplib.SMTPException:  # the server said no
+                raise
+            except OSError as error:
+                raise MaybeSent from error
+
+    def reach(self) -> None:
+        """The server is there and lets us in. Raises OSError."""
+        if self._url is not None:
+            with _connected(self._url):
+                pass
 
     def close(self) -> None:
         """Every mail that waits is sent first."""
         self._queue.shutdown(wait=True)
+
+
+class _Closing(smtplib.SMTP):
+    """Says goodbye without minding how that goes: the mail was taken or refused before."""
+
+    def __exit__(self, *_details: object) -> None:
+        self.close()
+
+
+class _ClosingOverTls(smtplib.SMTP_SSL):
+    """The same from the first byte over TLS."""
+
+    def __exit__(self, *_details: object) -> None:
+        self.close()
+
+
+def _connected(url: str) -> smtplib.SMTP:
+    """A connection that is ready to take mail. Raises OSError."""
+    parts = urlsplit(url)
+    host, secure = parts.hostname or "localhost", parts.scheme == "smtps"
+    server: smtplib.SMTP
+    if secure:
+        server = _ClosingOverTls(host, parts.port or 465, timeout=_TIMEOUT_S, context=ssl.create_default_context())
+    else:
+        server = _Closing(host, parts.port or 587, timeout=_TIMEOUT_S)
+    try:
+        server.ehlo()
+        if not secure and server.has_extn("starttls"):
+            server.starttls(context=ssl.create_default_context())
+        if parts.username:
+            server.login(unquote(parts.username), unquote(parts.password or ""))
+    except BaseException:
+        server.close()
+        raise
+    return server

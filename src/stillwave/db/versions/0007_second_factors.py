@@ -5,7 +5,7 @@ from alembic import op
 from stillwave.db.migrate import run_file
 
 revision = "0007_second_factors"
-down_revision = "0004_planner"
+down_revision = "0006_jobs_and_reminders"
 
 
 def upgrade() -> None:

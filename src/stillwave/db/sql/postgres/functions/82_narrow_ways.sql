@@ -89,3 +89,21 @@ AS $$
     WHERE day.user_id = stillwave_person() AND day.metrics ? metric AND day.date BETWEEN first AND last
     ORDER BY day.date DESC
 $$;
+
+-- Whose reminder is due, for housekeeping. Who is switched off, paused or took the consent back is not among them.
+CREATE OR REPLACE FUNCTION due_reminders(by_now timestamptz, most integer) RETURNS TABLE (user_id uuid, kind varchar)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    before text := stillwave_enter();
+BEGIN
+    RETURN QUERY
+    SELECT r.user_id, r.kind FROM reminders r JOIN users u ON u.id = r.user_id
+    WHERE r.next_at <= by_now AND u.account_status = 'active' AND NOT u.processing_restricted
+      AND EXISTS (SELECT FROM consents c
+                  WHERE c.user_id = r.user_id AND c.purpose = 'reminders' AND c.withdrawn_at IS NULL)
+    ORDER BY r.next_at, r.user_id LIMIT most;
+    PERFORM stillwave_leave(before);
+END
+$$;

@@ -90,6 +90,9 @@ BEGIN
     GRANT SELECT (file_path) ON audio_files TO stillwave_retention;
     CREATE POLICY retention ON audit_events FOR SELECT TO stillwave_retention USING (true);
     GRANT SELECT (user_id, at) ON audit_events TO stillwave_retention;
+    -- The worker takes anybody's work: kinds, ids and times, no values.
+    CREATE POLICY retention ON jobs TO stillwave_retention USING (true);
+    GRANT SELECT, UPDATE, DELETE ON jobs TO stillwave_retention;
     GRANT INSERT, UPDATE ON installation TO stillwave_retention;
     CREATE POLICY retention ON installation TO stillwave_retention
         USING (starts_with(name, 'clock_')) WITH CHECK (starts_with(name, 'clock_'));
@@ -100,6 +103,6 @@ BEGIN
     GRANT EXECUTE ON FUNCTION people_counted(), house_counted(date)
         TO stillwave_app, stillwave_auditor, stillwave_retention;
     GRANT EXECUTE ON FUNCTION cleanup_old_sessions(), retire_month(text, timestamptz, integer), expired_months(timestamptz),
-        expired_sessions(timestamptz), ensure_partitions(date, date) TO stillwave_retention;
+        expired_sessions(timestamptz), ensure_partitions(date, date), due_reminders(timestamptz, integer) TO stillwave_retention;
 END
 $$;

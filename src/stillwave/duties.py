@@ -1,0 +1,65 @@
+"""What the worker does: every kind of job, and how often the installation's own come round."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from uuid import UUID
+
+from stillwave.accounts.actions import PLAN_REMINDERS
+from stillwave.jobs.rules import Job
+from stillwave.jobs.worker import Duty, Stopped, Worker
+from stillwave.operator import actions as operator
+from stillwave.reminders import actions as reminders
+from stillwave.sessions import audio
+from stillwave.sessions.actions import MEASURE
+from stillwave.web.kit import Kit
+
+Stop = Callable[[], bool]
+_MINUTE, _HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)
+
+
+def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
+    """Every kind of job with what is done for it."""
+
+    def partitions(_job: Job, now: dt.datetime, _stop: Stop) -> None:
+        operator.check_clock(kit.database, now)
+        kit.database.prepare_months(now)
+
+    def retention(_job: Job, now: dt.datetime, _stop: Stop) -> None:
+        operator.check_clock(kit.database, now)
+        files.sweep_strays(now)
+        operator.retain(kit.database, now)
+        files.sweep()
+
+    def sweep(_job: Job, _now: dt.datetime, _stop: Stop) -> None:
+        files.sweep()
+
+    def take_reminders(_job: Job, now: dt.datetime, _stop: Stop) -> None:
+        reminders.take_due(kit.database, now, mail=kit.mail.configured)
+
+    def plan_reminders(job: Job, now: dt.datetime, _stop: Stop) -> None:
+        with kit.database.write(job.user_id) as tx:
+            reminders.plan(tx, job.user_id, now)
+
+    def send_reminder(job: Job, now: dt.datetime, _stop: Stop) -> None:
+        reminders.send(kit.database, kit.mail, kit.settings.base_url, job, now)
+
+    def measure(job: Job, _now: dt.datetime, stop: Stop) -> None:
+        if not audio.measure_now(kit.database, job.user_id, UUID(job.subject), stop=stop):
+            raise Stopped
+
+    return {
+        "partitions": Duty(do=partitions, every=_HOUR),
+        "retention": Duty(do=retention, every=_HOUR),
+        "sweep": Duty(do=sweep, every=_HOUR),
+        "reminders": Duty(do=take_reminders, every=_MINUTE),
+        PLAN_REMINDERS: Duty(do=plan_reminders),
+        reminders.SEND: Duty(do=send_reminder),
+        MEASURE: Duty(do=measure, lane="slow"),
+    }
+
+
+def worker(kit: Kit, files: audio.SoundFiles) -> Worker:
+    """A worker that knows all of it; it has not been started."""
+    return Worker(kit.database, duties(kit, files), kit.clock)
