@@ -17,6 +17,7 @@ of `Listener` below; `bench/population_example.py` is one.
 
 import argparse
 import functools
+import importlib.util
 import runpy
 import sys
 import time
@@ -467,6 +468,7 @@ LABELS = {
 }  # fmt: skip
 DEFAULT = ("ours", "fixed", "random", "greedy", "mabwiser", "gp", "gp-band")  # the others by --policy
 SLOW = ("mabwiser", "gp-fitted")
+NEEDS = {"mabwiser": "mabwiser", "gp-fitted": "sklearn"}  # packages of the group "bench"
 
 
 # --- the run ------------------------------------------------------------------------------------
@@ -587,6 +589,9 @@ def simulate(people: Iterable[Listener], names: Iterable[str], seed: int, slow_p
     bests = [best(person) for person in crowd]
     outcomes = {}
     for name in names:
+        if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
+            print(f"Left out: {LABELS[name]}. `uv sync --group bench` installs {NEEDS[name]}.", file=sys.stderr)
+            continue
         count = min(len(crowd), slow_people) if name in SLOW else len(crowd)
         with _one_thread() if name in SLOW else nullcontext():
             outcomes[name] = run(crowd[:count], bests[:count], name, seed)

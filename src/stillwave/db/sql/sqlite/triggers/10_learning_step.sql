@@ -8,58 +8,53 @@ CREATE VIEW learning_step AS SELECT * FROM learning_feedback WHERE false;
 
 CREATE TRIGGER learning_step_fold INSTEAD OF INSERT ON learning_step
 BEGIN
-    -- 1. What is known before, what was said, and what it means for the curves.
+    -- 1. What is known before, what was said, what it means, and the place on the band's grid. (No band: no curves.)
+    -- Contradictory answers (both too fast and too slow) count as none.
     INSERT INTO learning_work (user_id, feedback_id, created_at, state, sens, trans, vol, nt,
-                               severity, pace, level, flags, y, noise, hz, state_group)
-    SELECT NEW.user_id, NEW.id, NEW.created_at, state,
-           json_extract(state, '$.sens'), json_extract(state, '$.trans'),
-           json_extract(state, '$.vol'), json_extract(state, '$.nt'),
-           said.severity, said.too_fast - said.too_slow, said.too_loud - said.too_quiet,
-           (SELECT json_group_array(effect)
-            FROM (SELECT DISTINCT effect FROM learning_effect
-                  WHERE user_id = NEW.user_id AND feedback_id = NEW.id AND kind = 'red_flag' AND severity > 0
-                  ORDER BY effect)),
-           CASE
-               WHEN NEW.rating IS NULL THEN (NEW.effectiveness - 1) / 9.0
-               WHEN NEW.effectiveness IS NULL THEN (NEW.rating - 1) / 4.0
-               ELSE (NEW.rating - 1) / 8.0 + (NEW.effectiveness - 1) / 18.0
-           END,
-           CASE WHEN NEW.rating IS NULL THEN 0.060 WHEN NEW.effectiveness IS NULL THEN 0.050 ELSE 0.036 END,
-           NEW.hz, NEW.state_group
-    FROM (SELECT state FROM learning_fold WHERE user_id = NEW.user_id) AS fold
+                               severity, pace, level, flags, y, noise, hz, state_group,
+                               sens_after, trans_after, vol_after, band, low_hz, high_hz, u, i, t)
+    SELECT NEW.user_id, NEW.id, NEW.created_at, '', sens, trans, vol, nt,
+           severity, pace, level,
+           CASE WHEN red THEN (
+               SELECT json_group_array(effect)
+               FROM (SELECT DISTINCT effect FROM learning_effect
+                     WHERE user_id = NEW.user_id AND feedback_id = NEW.id AND kind = 'red_flag' AND severity > 0
+                     ORDER BY effect)) ELSE '[]' END,
+           y, noise, NEW.hz, NEW.state_group,
+           CASE WHEN severity > 0 THEN min(10.0, sens + 0.8 * severity) ELSE max(1.0, sens - 0.06) END,
+           max(60.0, min(900.0, CASE
+               WHEN pace = 1 THEN trans * (1 + 0.30 / (1 + 0.25 * nt))
+               WHEN pace = -1 THEN trans / (1 + 0.30 / (1 + 0.25 * nt))
+               WHEN severity > 0 THEN trans * 1.05
+               ELSE trans
+           END)),
+           CASE level WHEN 1 THEN max(10.0, vol - 6) WHEN -1 THEN min(70.0, vol + 4) ELSE vol END,
+           band, low_hz, high_hz, u, min(7, CAST(u AS INTEGER)), u - min(7, CAST(u AS INTEGER))
+    FROM (SELECT json_extract(state, '$.sens') AS sens, json_extract(state, '$.trans') AS trans,
+                 json_extract(state, '$.vol') AS vol, json_extract(state, '$.nt') AS nt,
+                 CASE
+                     WHEN NEW.rating IS NULL THEN (NEW.effectiveness - 1) / 9.0
+                     WHEN NEW.effectiveness IS NULL THEN (NEW.rating - 1) / 4.0
+                     ELSE (NEW.rating - 1) / 8.0 + (NEW.effectiveness - 1) / 18.0
+                 END AS y,
+                 CASE WHEN NEW.rating IS NULL THEN 0.060 WHEN NEW.effectiveness IS NULL THEN 0.050 ELSE 0.036 END
+                     AS noise
+          FROM learning_fold WHERE user_id = NEW.user_id) AS fold
     CROSS JOIN (
         SELECT coalesce(max(CASE WHEN kind IN ('adverse', 'red_flag') THEN severity END), 0.0) AS severity,
-               coalesce(max(effect = 'too_fast'), 0) AS too_fast,
-               coalesce(max(effect = 'too_slow'), 0) AS too_slow,
-               coalesce(max(effect = 'too_loud'), 0) AS too_loud,
-               coalesce(max(effect = 'too_quiet'), 0) AS too_quiet
+               coalesce(max(effect = 'too_fast'), 0) - coalesce(max(effect = 'too_slow'), 0) AS pace,
+               coalesce(max(effect = 'too_loud'), 0) - coalesce(max(effect = 'too_quiet'), 0) AS level,
+               coalesce(max(kind = 'red_flag'), 0) AS red
         FROM learning_effect
-        WHERE user_id = NEW.user_id AND feedback_id = NEW.id AND severity > 0) AS said;
+        WHERE user_id = NEW.user_id AND feedback_id = NEW.id AND severity > 0) AS said
+    LEFT JOIN (
+        SELECT band, low_hz, high_hz, 8 * (NEW.hz - low_hz) / (high_hz - low_hz) AS u
+        FROM learning_band
+        WHERE NEW.hz BETWEEN 0.5 AND 50 AND low_hz <= NEW.hz
+          AND (NEW.rating IS NOT NULL OR NEW.effectiveness IS NOT NULL)
+        ORDER BY low_hz DESC LIMIT 1) AS place;
 
-    -- 2. Sensitivity, transition and volume. Contradictory answers (both too fast and too slow) count as none.
-    UPDATE learning_work
-    SET sens_after = CASE WHEN severity > 0 THEN min(10.0, sens + 0.8 * severity) ELSE max(1.0, sens - 0.06) END,
-        trans_after = max(60.0, min(900.0, CASE
-            WHEN pace = 1 THEN trans * (1 + 0.30 / (1 + 0.25 * nt))
-            WHEN pace = -1 THEN trans / (1 + 0.30 / (1 + 0.25 * nt))
-            WHEN severity > 0 THEN trans * 1.05
-            ELSE trans
-        END)),
-        vol_after = CASE level WHEN 1 THEN max(10.0, vol - 6) WHEN -1 THEN min(70.0, vol + 4) ELSE vol END,
-        band = (SELECT band FROM learning_band
-                WHERE y IS NOT NULL AND hz BETWEEN 0.5 AND 50 AND low_hz <= hz
-                ORDER BY low_hz DESC LIMIT 1)
-    WHERE user_id = NEW.user_id;
-
-    -- 3. The place on the band's grid, and the curves so far. (No band: no curves.)
-    UPDATE learning_work
-    SET (low_hz, high_hz, u) = (
-        SELECT low_hz, high_hz, 8 * (hz - low_hz) / (high_hz - low_hz)
-        FROM learning_band WHERE learning_band.band = learning_work.band)
-    WHERE user_id = NEW.user_id AND band IS NOT NULL;
-    UPDATE learning_work
-    SET i = min(7, CAST(u AS INTEGER)), t = u - min(7, CAST(u AS INTEGER))
-    WHERE user_id = NEW.user_id AND band IS NOT NULL;
+    -- 2. The curves so far.
     INSERT INTO learning_work_curve (user_id, place, curve, n, mean, covariance, home)
     SELECT NEW.user_id, 'bands', band,
            coalesce(json_extract(curve, '$.n'), 0),
@@ -68,7 +63,7 @@ BEGIN
                SELECT '[' || group_concat(printf('%!.17g', covariance)) || ']'
                FROM (SELECT covariance FROM learning_kernel ORDER BY p))),
            home
-    FROM (SELECT band, json_extract(state, '$.bands.' || band) AS curve,
+    FROM (SELECT band, json_extract((SELECT state FROM learning_fold WHERE user_id = NEW.user_id), '$.bands.' || band) AS curve,
                  (SELECT '[' || group_concat(printf('%!.17g', mean)) || ']'
                   FROM (SELECT mean FROM learning_prior
                         WHERE learning_prior.band = learning_work.band ORDER BY j)) AS home
@@ -83,7 +78,8 @@ BEGIN
                FROM (SELECT group_covariance FROM learning_kernel ORDER BY p))),
            home
     FROM (SELECT state_group || '_' || band AS name,
-                 json_extract(state, '$.groups.' || state_group || '_' || band) AS curve,
+                 json_extract((SELECT state FROM learning_fold WHERE user_id = NEW.user_id),
+                              '$.groups.' || state_group || '_' || band) AS curve,
                  (SELECT '[' || group_concat(printf('%!.17g', value)) || ']'
                   FROM (SELECT own.mean + 0.5 * (known.value - prior.mean) AS value
                         FROM learning_work_curve AS whole
@@ -96,38 +92,37 @@ BEGIN
           FROM learning_work WHERE user_id = NEW.user_id AND band IS NOT NULL AND state_group IS NOT NULL)
     WHERE home IS NOT NULL;
 
-    -- 4. Forget and learn.
+    -- 3. Forget and learn.
     INSERT INTO learning_update (user_id, place)
     SELECT user_id, place FROM learning_work_curve WHERE user_id = NEW.user_id;
 
-    -- 5. The state.
+    -- 4. The state. (Where there is no such curve, nt is written twice.)
     UPDATE learning_fold
     SET state = json_set(state,
             '$.n', json_extract(state, '$.n') + 1,
             '$.sens', json(printf('%!.17g', sens_after)),
             '$.trans', json(printf('%!.17g', trans_after)),
             '$.vol', json(printf('%!.17g', vol_after)),
-            '$.nt', nt + abs(pace)),
-        moved_at = work.created_at,
-        touched = coalesce(work.band, '')
-    FROM (SELECT created_at, band, sens_after, trans_after, vol_after, nt, pace
-          FROM learning_work WHERE user_id = NEW.user_id) AS work
+            '$.nt', nt + abs(pace),
+            coalesce(whole_path, '$.nt'), coalesce(json(whole), nt + abs(pace)),
+            coalesce(own_path, '$.nt'), coalesce(json(own), nt + abs(pace))),
+        moved_at = NEW.created_at,
+        touched = coalesce(band, '')
+    FROM (SELECT sens_after, trans_after, vol_after, nt, pace, band,
+                 max(CASE place WHEN 'bands' THEN '$.bands.' || curve END) AS whole_path,
+                 max(CASE place WHEN 'bands' THEN after END) AS whole,
+                 max(CASE place WHEN 'groups' THEN '$.groups.' || curve END) AS own_path,
+                 max(CASE place WHEN 'groups' THEN after END) AS own
+          FROM (SELECT * FROM learning_work WHERE user_id = NEW.user_id) AS work
+          LEFT JOIN (SELECT place, curve,
+                            '{"n":' || (n + 1) || ',"m":' || mean_after || ',"C":' || covariance_after || '}' AS after
+                     FROM learning_work_curve WHERE user_id = NEW.user_id) AS moved)
     WHERE user_id = NEW.user_id;
-    UPDATE learning_fold
-    SET state = json_set(state, '$.' || place || '.' || curve, json(
-            '{"n":' || (n + 1) || ',"m":' || mean_after || ',"C":' || covariance_after || '}'))
-    FROM (SELECT * FROM learning_work_curve WHERE user_id = NEW.user_id AND place = 'bands') AS after
-    WHERE learning_fold.user_id = NEW.user_id;
-    UPDATE learning_fold
-    SET state = json_set(state, '$.' || place || '.' || curve, json(
-            '{"n":' || (n + 1) || ',"m":' || mean_after || ',"C":' || covariance_after || '}'))
-    FROM (SELECT * FROM learning_work_curve WHERE user_id = NEW.user_id AND place = 'groups') AS after
-    WHERE learning_fold.user_id = NEW.user_id;
     INSERT INTO learning_checkpoint (user_id, created_at, feedback_id, state)
     SELECT user_id, NEW.created_at, NEW.id, state FROM learning_fold
     WHERE user_id = NEW.user_id AND json_extract(state, '$.n') % 32 = 0;
 
-    -- 6. What moved: of the group's curve if there is one, else of the band's.
+    -- 5. What moved: of the group's curve if there is one, else of the band's.
     INSERT INTO profile_history (user_id, feedback_id, created_at, change)
     SELECT NEW.user_id, feedback_id, created_at,
            printf('{"sens":[%!.17g,%!.17g],"trans":[%!.17g,%!.17g],"vol":[%!.17g,%!.17g],"flags":%s%s}',
@@ -164,22 +159,20 @@ BEGIN
             FROM learning_work CROSS JOIN learning_work_curve AS curve ON curve.user_id = learning_work.user_id
             WHERE learning_work.user_id = NEW.user_id AND curve.place = NEW.place),
         faded_mean (j, value) AS MATERIALIZED (
-            SELECT home.key, home.value + 0.99498743710662 * (old.value - home.value)  -- the square root of 0.99
-            FROM (SELECT key, value FROM task CROSS JOIN json_each(task.home)) AS home
-            CROSS JOIN (SELECT key, value FROM task CROSS JOIN json_each(task.mean)) AS old ON old.key = home.key),
+            SELECT old.key, home + 0.99498743710662 * (value - home)  -- the square root of 0.99
+            FROM (SELECT key, old.value, json_extract(task.home, '$[' || key || ']') AS home
+                  FROM task CROSS JOIN json_each(task.mean) AS old) AS old),
         faded (p, j, k, value) AS MATERIALIZED (
             SELECT p, j, k, 0.99 * old.value + (1 - 0.99)
                 * CASE place WHEN 'bands' THEN kernel.covariance ELSE group_covariance END
             FROM task
             CROSS JOIN json_each(task.covariance) AS old
             CROSS JOIN learning_kernel AS kernel ON kernel.p = old.key),
-        line (k, j, value) AS MATERIALIZED (
-            SELECT k, j, value FROM faded UNION ALL SELECT j, k, value FROM faded WHERE j <> k),
         gain (j, value) AS MATERIALIZED (
-            SELECT here.j, (1 - t) * here.value + t * next.value
-            FROM task
-            CROSS JOIN line AS here ON here.k = i
-            CROSS JOIN line AS next ON next.k = i + 1 AND next.j = here.j),
+            SELECT j, (1 - t) * max(CASE WHEN near = i THEN value END) + t * max(CASE WHEN near = i + 1 THEN value END)
+            FROM task CROSS JOIN (
+                SELECT j, k AS near, value FROM faded UNION ALL SELECT k, j, value FROM faded WHERE j <> k)
+            WHERE near IN (i, i + 1) GROUP BY j),
         total (spread, surprise) AS MATERIALIZED (
             SELECT (1 - t) * here.value + t * next.value + noise,
                    max(-0.6, min(0.6, y - (1 - t) * mean_here.value - t * mean_next.value))

@@ -73,25 +73,22 @@ BEGIN
         gamma_range_high = CASE NEW.band WHEN 'gamma' THEN work.high_hz ELSE gamma_range_high END
     FROM (
         WITH
-        point (j, mean) AS MATERIALIZED (
-            SELECT key, value
-            FROM learning_fold CROSS JOIN json_each(state, '$.bands.' || NEW.band || '.m')
-            WHERE user_id = NEW.user_id),
-        pair (p, value) AS MATERIALIZED (
-            SELECT key, value
-            FROM learning_fold CROSS JOIN json_each(state, '$.bands.' || NEW.band || '.C')
-            WHERE user_id = NEW.user_id),
-        top (k, mean) AS MATERIALIZED (SELECT j, mean FROM point ORDER BY mean DESC, j LIMIT 1),
+        known (mean, covariance) AS MATERIALIZED (
+            SELECT json_extract(state, '$.bands.' || NEW.band || '.m'), json_extract(state, '$.bands.' || NEW.band || '.C')
+            FROM learning_fold WHERE user_id = NEW.user_id),
+        top (k, mean) AS MATERIALIZED (
+            SELECT key, value FROM known CROSS JOIN json_each(known.mean) ORDER BY value DESC, key LIMIT 1),
         far (j, k) AS MATERIALIZED (
-            SELECT j, k
-            FROM top
-            CROSS JOIN point
-            CROSS JOIN pair AS kk ON kk.p = k * (k + 1) / 2 + k
-            CROSS JOIN pair AS jj ON jj.p = j * (j + 1) / 2 + j
-            CROSS JOIN pair AS kj ON kj.p = max(k, j) * (max(k, j) + 1) / 2 + min(k, j)
-            WHERE top.mean - point.mean > 0.03
-              AND (top.mean - point.mean) * (top.mean - point.mean)
-                  > 0.25 * (kk.value + jj.value - 2 * kj.value))
+            SELECT key, k
+            FROM known
+            CROSS JOIN top
+            CROSS JOIN json_each(known.mean) AS point
+            WHERE top.mean - value > 0.03
+              AND (top.mean - value) * (top.mean - value)
+                  > 0.25 * (json_extract(covariance, '$[' || (k * (k + 1) / 2 + k) || ']')
+                            + json_extract(covariance, '$[' || (key * (key + 1) / 2 + key) || ']')
+                            - 2 * json_extract(covariance, '$['
+                                || (max(k, key) * (max(k, key) + 1) / 2 + min(k, key)) || ']')))
         SELECT max(band.low_hz, band.low_hz + (band.high_hz - band.low_hz) / 8
                    * (coalesce((SELECT max(j) + 1 FROM far WHERE j < far.k), 0) - 0.5)) AS low_hz,
                min(band.high_hz, band.low_hz + (band.high_hz - band.low_hz) / 8
