@@ -6,7 +6,7 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stillwave.accounts.rules import Notifications, Preferences, check_preferences
@@ -75,6 +75,7 @@ def test_a_day_that_had_its_reminder_gets_no_second_one() -> None:
     time=st.times().map(lambda t: t.replace(microsecond=0)),
     start=st.datetimes(dt.datetime(2011, 12, 1), dt.datetime(2030, 1, 1)),
 )
+@example(zone="Pacific/Apia", time=dt.time(0), start=dt.datetime(2011, 12, 1))
 def test_every_day_has_its_one_reminder(zone: str, time: dt.time, start: dt.datetime) -> None:
     """Over forty days: one a local day, each on the next day, none before its time."""
     person = wish(zone=zone, morning=time.isoformat())
@@ -84,7 +85,9 @@ def test_every_day_has_its_one_reminder(zone: str, time: dt.time, start: dt.date
         assert due is not None
         assert due.at > now
         if last is not None:
-            assert due.day == last + dt.timedelta(days=1)
+            # Samoa had no 30 December 2011; its moment is that of the 31st, and one reminder is enough for both.
+            never_was = zone == "Pacific/Apia" and last == dt.date(2011, 12, 30)
+            assert due.day == last + dt.timedelta(days=2 if never_was else 1)
         local = due.at.astimezone(ZoneInfo(zone))
         shown = local.replace(tzinfo=None) - dt.datetime.combine(due.day, time)
         assert dt.timedelta() <= shown <= dt.timedelta(days=1), "at the time, or as much later as the clock skipped"
