@@ -6,7 +6,8 @@
 
 On plain SQLite and SQLCipher, and on the PostgreSQL server at --postgres (its `{}` stands for a database's name; one
 is made and removed). --equal folds that many random histories with late arrivals, edits and deletes, and says how far
-trigger and reference are apart at most. --speed measures CPU time in this process for SQLite and wall
+trigger and reference are apart at most. --writers has eight connections rate for one person at the same time, and
+fails unless all are counted and the profile is the fold in order. --speed measures CPU time in this process for SQLite and wall
 time for PostgreSQL, which wants a quiet machine.
 """
 
@@ -37,6 +38,7 @@ from tests.contract.learning.test_learning_is_one_fold import (
     random_hz,
     random_state,
 )
+from tests.contract.learning.test_learning_is_safe_together import eight_writers
 from tests.learning_database import SQL, T0, Database, distance
 
 
@@ -105,11 +107,11 @@ def equal(database: Database, count: int, seed: int) -> float:
 
 
 def speed(database: Database, size: int = 1000) -> str:
-    """Median milliseconds that a feedback's INSERT takes, of a late one and of an edit; seconds of a rebuild."""
+    """Median milliseconds of a feedback's INSERT, a late one, an edit and one that teaches nothing; seconds of a rebuild."""
     person, dice = database.person(), random.Random(1)
     clock = time.perf_counter if database.engine == "postgres" else time.process_time
-    spent: dict[str, list[float]] = {"in order": [], "late": [], "edited": []}
-    last = ""
+    spent: dict[str, list[float]] = {"in order": [], "late": [], "edited": [], "unlearned": []}
+    last, off = "", (False if database.engine == "postgres" else 0)
     for n in range(size):
         wanted = dice.choice(["evening_wind_down", "calm_focus", "creativity"])
         state, at = rules.STATES[wanted], T0 + timedelta(hours=n)
@@ -122,6 +124,9 @@ def speed(database: Database, size: int = 1000) -> str:
         given = at + timedelta(minutes=1) - timedelta(hours=10 if late else 0)
         last = database.feedback(person, session, given, rating=dice.randint(1, 5), physical_effects={"headache": n % 3})
         spent["late" if late else "in order"].append(1000 * (clock() - begun))
+        begun = clock()
+        database.feedback(person, session, given, rating=3, learns=off)
+        spent["unlearned"].append(1000 * (clock() - begun))
         if late:
             begun = clock()
             database.run("UPDATE session_feedback SET rating = 3 WHERE user_id = ? AND id = ?", person, last)
@@ -137,6 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", 1)[0])
     parser.add_argument("--equal", type=int, metavar="N", help="compare over N random histories")
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--writers", type=int, metavar="N", help="PostgreSQL: 8 x N feedbacks at once, none lost")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--postgres", action="append", default=[], metavar="URL", help="a server; {} for the database")
     parser.add_argument("--only", choices=("sqlite", "sqlcipher", "postgres"))
@@ -151,6 +157,10 @@ def main() -> None:
             print(f"{title.split('@')[-1]} ({database.run(version)[0][0]})", flush=True)
             if options.speed:
                 print("  " + speed(database), flush=True)
+            if options.writers and database.engine == "postgres":
+                begun = time.perf_counter()
+                eight_writers(database, title.format("stillwave_bench"), options.writers)
+                print(f"  8 x {options.writers} feedbacks at once, all folded, {time.perf_counter() - begun:.0f} s", flush=True)
             if options.equal:
                 print(f"  {options.equal} histories, at most {equal(database, options.equal, options.seed):.3g} apart", flush=True)
 

@@ -42,16 +42,13 @@ def assert_is_the_fold(database: Database, person: str, size: int) -> None:
     assert distance(msgspec.to_builtins(database.state(person)), msgspec.to_builtins(expected)) <= 1e-9
 
 
-@only_postgres
-def test_eight_writers_for_one_person_lose_nothing(
-    postgres: Database, postgres_url: str
-) -> None:
-    """The person has no profile yet, so that making it is raced for as well."""
+def eight_writers(postgres: Database, address: str, each: int) -> None:
+    """Eight connections give so many feedbacks each for one person, who has no profile yet: making it is raced for too."""
     person = postgres.person()
 
     def writer(number: int) -> Callable[[Database], None]:
         def write(database: Database) -> None:
-            for n in range(50):
+            for n in range(each):
                 at = T0 + timedelta(minutes=20 * n, seconds=number)
                 database.rated(
                     person, at, 8 + number / 2, 1 + (n + number) % 5, physical_effects={"headache": n % 3}
@@ -59,8 +56,16 @@ def test_eight_writers_for_one_person_lose_nothing(
 
         return write
 
-    side_by_side(postgres_url, *(writer(number) for number in range(8)))
-    assert_is_the_fold(postgres, person, 400)
+    side_by_side(address, *(writer(number) for number in range(8)))
+    assert_is_the_fold(postgres, person, 8 * each)
+
+
+@only_postgres
+def test_eight_writers_for_one_person_lose_nothing(
+    postgres: Database, postgres_url: str
+) -> None:
+    """50 feedbacks each; `bench/learning_database.py --writers 500` does the same with more."""
+    eight_writers(postgres, postgres_url, 50)
 
 
 @only_postgres
