@@ -152,7 +152,7 @@ def test_a_rating_that_is_missing_is_named_and_the_text_is_kept(window: Window, 
 def test_preferences_out_of_range_are_named(window: Window, listening: Page) -> None:
     window.expect("status of 4")
     listening.goto("/preferences")
-    listening.get_by_label("Minutes").fill("4")
+    listening.get_by_label("Minutes", exact=True).fill("4")
     submit(listening, "Save preferences")
     assert "5 to 120" in complaint(listening, "Minutes")
 
