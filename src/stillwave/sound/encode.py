@@ -87,10 +87,12 @@ def write_wav(
     header = wav_header(programme, bits, len(after))
     with _opened(file) as out:
         out.write(header)
-        for start, stop in render.edges(0, programme.total_samples):
-            out.write(render.pcm(programme, start, stop, bits))
+        done = 0
+        for piece in render.pcm_pieces(programme, bits):
+            out.write(piece)
+            done += len(piece) // _frame_bytes(bits)
             if progress is not None:
-                progress(stop)
+                progress(done)
         out.write(after)
 
 

@@ -80,12 +80,23 @@ def pcm(programme: Audible, start: int, stop: int, bits: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def pcm_pieces(programme: Audible, bits: int) -> Iterator[memoryview]:
+    """Yield the whole sound as packed little-endian PCM, block by block, without a copy: each holds until the next."""
+    for start, stop in edges(0, programme.total_samples):
+        part = _whole_samples(programme, start, bits)[: stop - start]
+        yield _packed24(part) if bits == 24 else part.astype("<i2").data.cast("B")
+
+
 def packed24(values: NDArray[np.int32]) -> bytes:
     """Return 24-bit integers (n, 2) as packed little-endian PCM."""
+    return bytes(_packed24(values))
+
+
+def _packed24(values: NDArray[np.int32]) -> memoryview:
     even = values if len(values) % 2 == 0 else np.concatenate([values, values[-1:]])
     words = own("words", (len(even) // 2, 3), np.uint32)
     kernels.pack24(np.ascontiguousarray(even).view(np.uint32).reshape(-1, 4), words)
-    return words.astype("<u4", copy=False).tobytes()[: len(values) * FRAME_BYTES]
+    return words.astype("<u4", copy=False).data.cast("B")[: len(values) * FRAME_BYTES]
 
 
 def edges(start: int, stop: int) -> Iterator[tuple[int, int]]:
