@@ -75,8 +75,7 @@ def pcm(programme: Audible, start: int, stop: int, bits: int) -> bytes:
     pieces = []
     for first, end in edges(start, stop):
         whole = _whole_samples(programme, at := first - first % BLOCK_SAMPLES, bits)
-        part = whole[first - at : end - at]
-        pieces.append(packed24(part) if bits == 24 else part.astype("<i2").tobytes())
+        pieces.append(bytes(_packed(whole[first - at : end - at], bits)))
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
@@ -84,19 +83,25 @@ def pcm_pieces(programme: Audible, bits: int) -> Iterator[memoryview]:
     """Yield the whole sound as packed little-endian PCM, block by block, without a copy: each holds until the next."""
     for start, stop in edges(0, programme.total_samples):
         part = _whole_samples(programme, start, bits)[: stop - start]
-        yield _packed24(part) if bits == 24 else part.astype("<i2").data.cast("B")
+        yield _packed(part, bits)
 
 
 def packed24(values: NDArray[np.int32]) -> bytes:
     """Return 24-bit integers (n, 2) as packed little-endian PCM."""
-    return bytes(_packed24(values))
+    return bytes(_packed(values, 24))
 
 
-def _packed24(values: NDArray[np.int32]) -> memoryview:
+def _packed(values: NDArray[np.int32], bits: int) -> memoryview:
+    if bits == 16:
+        return _plain(values.astype("<i2"))
     even = values if len(values) % 2 == 0 else np.concatenate([values, values[-1:]])
     words = own("words", (len(even) // 2, 3), np.uint32)
     kernels.pack24(np.ascontiguousarray(even).view(np.uint32).reshape(-1, 4), words)
-    return words.astype("<u4", copy=False).data.cast("B")[: len(values) * FRAME_BYTES]
+    return _plain(words.astype("<u4", copy=False))[: len(values) * FRAME_BYTES]
+
+
+def _plain(values: NDArray[np.generic]) -> memoryview:
+    return values.reshape(-1).view(np.uint8).data  # a cast of the memoryview would refuse an empty slice
 
 
 def edges(start: int, stop: int) -> Iterator[tuple[int, int]]:

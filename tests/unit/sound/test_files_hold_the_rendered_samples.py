@@ -96,6 +96,16 @@ def test_16_bits_are_read_by_others_and_are_the_rendered_samples(programme, tmp_
         assert heard("ffmpeg", "-v", "error", "-i", file, "-f", "s16le", "-") == expected.astype("<i2").tobytes()
 
 
+@pytest.mark.parametrize("bits", [16, 24])
+def test_no_frames_are_no_bytes_and_odd_slices_are_those_of_the_whole(programme, bits):
+    plan = programme(bed="pink_noise", seconds=2)
+    file = io.BytesIO()
+    encode.write_wav(plan, file, bits=bits)
+    whole = file.getvalue()[encode.HEADER_BYTES :]
+    assert render.pcm(plan, 5, 5, bits) == b""
+    assert render.pcm(plan, 33, 40_001, bits) == whole[33 * bits // 4 : 40_001 * bits // 4]
+
+
 def test_16_bits_have_triangular_dither_of_their_own_step(programme):
     plan = programme(8.0, bed="none")
     error = render.samples(plan, 88_200, 132_300, 16) - render.block(plan, 88_200, 132_300) * 2**15
