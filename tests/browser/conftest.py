@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.served import Served
+from stillwave.db.database import open_database
+from tests.cast import Clock, settings_for
+from tests.served import Served, serving
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -91,6 +94,16 @@ class Window:
     def photograph(self, folder: Path) -> None:
         for number, page in enumerate(self.context.pages):
             page.screenshot(path=folder / f"page-{number}.png", full_page=True)
+
+
+@pytest.fixture(scope="module")
+def one_server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One embedded server for a whole module, which takes it as its `served`."""
+    folder = tmp_path_factory.mktemp("lived-in") / "data"
+    shutil.copytree(sqlite_template, folder)
+    settings = settings_for(folder)
+    with serving(settings, open_database(settings), Clock(), limit_factor=100) as server:
+        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +16,11 @@ from playwright.sync_api import Page, Response, expect
 
 from stillwave import demo
 from stillwave.accounts import actions as accounts
-from stillwave.db.database import open_database
 from stillwave.errors import Conflict, Forbidden, StillwaveError, StorageFull, TooMany, Unavailable
 from stillwave.web import shell
 from tests.browser.conftest import DESK, PHONE, Window, sign_in, tap
-from tests.cast import ALICE, BOB, CHARLIE, NOW, Clock, Person, settings_for
-from tests.served import Served, Visitor, serving
+from tests.cast import ALICE, BOB, CHARLIE, NOW, Person
+from tests.served import Served, Visitor
 
 AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
 MOST_BYTES = 100 * 1024
@@ -47,13 +45,9 @@ def engine() -> str:
 
 
 @pytest.fixture(scope="module")
-def served(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(one_server: Served) -> Served:
     """One server for the whole module."""
-    folder = tmp_path_factory.mktemp("lived-in") / "data"
-    shutil.copytree(sqlite_template, folder)
-    settings = settings_for(folder)
-    with serving(settings, open_database(settings), Clock(), limit_factor=100) as server:
-        yield server
+    return one_server
 
 
 @pytest.fixture(scope="module")

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from stillwave.db.database import open_database
 from stillwave.sessions import audio
 from stillwave.sound import phone
 from stillwave.sound.programme import Programme, Segment
 from tests.browser.conftest import Window, sign_in, tap
-from tests.cast import ALICE, Clock, settings_for
-from tests.served import Served, Visitor, serving
+from tests.cast import ALICE
+from tests.served import Served, Visitor
 
 PLAYS = "() => !audio.paused && audio.readyState > 2 && !audio.seeking && audio.currentTime > 0.3"
 SEEK = """(seek, to) => {
@@ -34,13 +31,9 @@ def engine() -> str:
 
 
 @pytest.fixture(scope="module")
-def served(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(one_server: Served) -> Served:
     """One server for the whole module."""
-    folder = tmp_path_factory.mktemp("player") / "data"
-    shutil.copytree(sqlite_template, folder)
-    settings = settings_for(folder)
-    with serving(settings, open_database(settings), Clock(), limit_factor=100) as server:
-        yield server
+    return one_server
 
 
 @pytest.fixture(scope="module")
