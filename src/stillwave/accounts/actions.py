@@ -223,7 +223,7 @@ def change_password(
 
 def _set_password(tx: Tx, user_id: UUID, password_hash: str, now: dt.datetime) -> None:
     tx.run(SQL.set_password, user_id=user_id, password_hash=password_hash, now=now)
-    tx.run(SQL.delete_all_logins, user_id=user_id)
+    end_logins(tx, user_id)
 
 
 def confirm_password(database: Database, user_id: UUID, password: str) -> None:
@@ -286,7 +286,7 @@ def set_status(tx: Tx, user_id: UUID, status: str, now: dt.datetime) -> None:
         raise NotFound("There is no such account.")
     audit.note(tx, user_id, "account.status", now, actor="operator", status=status)
     if status != "active":
-        tx.run(SQL.delete_all_logins, user_id=user_id)
+        end_logins(tx, user_id)
 
 
 def set_tier(tx: Tx, user_id: UUID, tier: Tier, now: dt.datetime) -> None:
@@ -299,7 +299,7 @@ def set_role(tx: Tx, user_id: UUID, role: Role, now: dt.datetime) -> None:
     """The role is set; the old logins end, since their rights changed."""
     tx.run(SQL.set_role, user_id=user_id, role=role, now=now)
     audit.note(tx, user_id, "account.role", now, actor="operator", role=role)
-    tx.run(SQL.delete_all_logins, user_id=user_id)
+    end_logins(tx, user_id)
 
 
 def restrict(tx: Tx, user_id: UUID, *, on: bool, now: dt.datetime) -> None:
@@ -382,9 +382,8 @@ def set_preferences(tx: Tx, user_id: UUID, wish: Preferences, now: dt.datetime) 
     if wish.time_zone not in available_timezones():
         raise BadInput("time_zone", "is not a time zone", "a name such as Europe/Berlin")
     _store_preferences(tx, user_id, wish, now)
-    agreed = any(c.purpose == "reminders" and c.withdrawn_at is None for c in consents(tx, user_id))
-    if wish.notifications.any_mail != agreed:
-        set_consent(tx, user_id, "reminders", give=not agreed, now=now)
+    if wish.notifications.any_mail != agrees(tx, user_id, "reminders"):
+        set_consent(tx, user_id, "reminders", give=wish.notifications.any_mail, now=now)
     return wish
 
 

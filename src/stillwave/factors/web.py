@@ -17,7 +17,6 @@ from stillwave.errors import BadInput, Conflict, NotSignedIn, TooMany
 from stillwave.factors import actions
 from stillwave.factors.actions import Confirmed
 from stillwave.web import gate, pages
-from stillwave.web.gate import Me
 from stillwave.web.intake import read_form
 from stillwave.web.kit import address_of, kit_of
 from stillwave.web.routes import api_get, api_post, page_get, page_post
@@ -69,25 +68,17 @@ def _device(request: Ask) -> str:
     return device_name(request.headers.get("user-agent", ""))
 
 
-def _me(request: Ask) -> Me:
-    """Who asks, counted: passwords and codes are about to be tried."""
-    with gate.read(request) as (_tx, me):
-        pass
-    kit_of(request).limits.count("password_account", str(me.user_id))
-    return me
-
-
 def _setup(state: actions.State) -> Setup:
     return Setup(state.on, state.since, state.recovery_codes_left, state.secret, state.address)
 
 
 def _begin(request: Ask, password: str) -> actions.State:
-    kit, me = kit_of(request), _me(request)
+    kit, me = kit_of(request), gate.proving(request)
     return actions.begin(kit.database, me.user_id, password, kit.clock())
 
 
 def _confirm(request: Ask, code: str) -> Confirmed:
-    kit, me = kit_of(request), _me(request)
+    kit, me = kit_of(request), gate.proving(request)
     return actions.confirm(kit.database, me, code, _device(request), kit.clock())
 
 
@@ -99,12 +90,12 @@ def _take_step(request: Ask, code: str) -> str:
 
 
 def _new_codes(request: Ask, proof: Proof) -> list[str]:
-    kit, me = kit_of(request), _me(request)
+    kit, me = kit_of(request), gate.proving(request)
     return actions.new_codes(kit.database, me, proof.password, proof.code, kit.clock())
 
 
 def _remove(request: Ask, proof: Proof) -> str:
-    kit, me = kit_of(request), _me(request)
+    kit, me = kit_of(request), gate.proving(request)
     return actions.remove(kit.database, me, proof.password, proof.code, _device(request), kit.clock())
 
 

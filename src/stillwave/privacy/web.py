@@ -158,10 +158,7 @@ def _export(request: Ask) -> Response[bytes]:
 
 
 def _erase(request: Ask, wish: Erasure) -> None:
-    kit = kit_of(request)
-    with gate.read(request) as (_tx, me):
-        pass
-    kit.limits.count("password_account", str(me.user_id))
+    kit, me = kit_of(request), gate.proving(request)
     actions.erase(kit.database, me.user_id, wish.password, wish.confirm, kit.clock())
     request.app.state.files.sweep()
 

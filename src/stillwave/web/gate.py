@@ -176,6 +176,14 @@ def _known(tx: Tx, user_id: UUID, token: str, now: dt.datetime) -> Me:
     return me
 
 
+def proving(request: Request[Any, Any, Any]) -> Me:
+    """The person who is signed in and about to give a password or code again; the try is counted."""
+    with read(request) as (_tx, me):
+        pass
+    kit_of(request).limits.count("password_account", str(me.user_id))
+    return me
+
+
 def maybe(request: Request[Any, Any, Any]) -> Me | None:
     """The person who is signed in, or None."""
     try:
