@@ -20,5 +20,13 @@ const show = async () => {
   section.hidden = !list.children.length;
 };
 show();
-addEventListener("online", () => location.reload());
+// "online" only says that there is a network, and comes but once; the server may still be away. So it is asked, and who
+// listens is left alone.
+const EVERY_MS = 5_000;
+const look = async () => {
+  if ([...document.querySelectorAll("audio")].some((one) => !one.paused)) return;
+  try { if ((await fetch("/health", { cache: "no-store" })).ok) location.reload(); } catch { /* not yet */ }
+};
+addEventListener("online", look);
+setInterval(look, EVERY_MS);
 document.getElementById("again").addEventListener("click", (event) => { event.preventDefault(); location.reload(); });
