@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 import pyotp
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Page, Response, Route, expect
 
 from stillwave import demo
 from stillwave.accounts import actions as accounts
+from stillwave.accounts.store import SQL
 from stillwave.errors import Conflict, Forbidden, StillwaveError, StorageFull, TooMany, Unavailable
+from stillwave.reminders import actions as reminders
 from stillwave.web import shell
 from tests.browser.conftest import DESK, PHONE, Window, sign_in, tap
 from tests.cast import ALICE, BOB, CHARLIE, NOW, Person
@@ -183,6 +185,73 @@ def test_the_second_step_is_sound_at_every_stage(window: Window, page: Page, ser
     assert found == []
 
 
+def test_pages_behind_a_mail_and_a_missing_number_are_sound(window: Window, page: Page, served: Served) -> None:
+    visitor, person = served.visitor(), ALICE._replace(email="dana@example.org", phone_number="+442079460155")
+    visitor.sign_up(person)
+    visitor.screened()
+    sign_in(window, visitor)
+    page.goto("/calendar")
+    found = seen_problems(page)
+    page.get_by_role("button", name="Make a private address").click()
+    expect(page.get_by_label("Address")).to_have_value(re.compile(r"/calendar/.+\.ics$"))
+    found += seen_problems(page)
+
+    with served.kit.database.read(right="operator") as tx:
+        user_id = accounts.by_email(tx, person.email).id
+    page.goto("/unsubscribe/" + reminders.unsubscribe_token(served.kit.database.vault, user_id, "morning"))
+    found += seen_problems(page)
+    page.get_by_role("button", name="End it").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Done")
+    found += seen_problems(page)
+
+    with served.kit.database.write(user_id) as tx:
+        tx.run(SQL.set_status, user_id=user_id, account_status="phone_required", now=NOW)
+    page.goto("/phone")
+    expect(page.get_by_role("heading", level=1)).to_have_text("One thing is missing")
+    assert found + seen_problems(page) == []
+
+
+def test_a_form_on_its_way_says_so_and_goes_once(window: Window, page: Page, newcomer: Visitor) -> None:
+    sign_in(window, newcomer)
+    page.goto("/start")
+    tap(page, "target_state", "calm_focus")
+    sent: list[Route] = []
+
+    def answer_nothing(route: Route) -> None:
+        sent.append(route)
+        route.fulfill(status=204)
+
+    page.route("**/sessions", answer_nothing)
+    page.emulate_media(reduced_motion="no-preference")
+    page.clock.install()
+    go = page.get_by_role("button", name="Plan and play")
+    go.click()
+    expect(go).to_have_attribute("aria-busy", "true")
+    page.wait_for_function("() => getComputedStyle(document.querySelector('[aria-busy=true]'), '::after').opacity === '1'")
+    go.click()
+    assert len(sent) == 1
+    page.clock.fast_forward(9_000)  # nothing came: one may try again
+    assert go.get_attribute("aria-busy") is None
+    page.unroute("**/sessions")
+    go.click()
+    expect(page.locator("#play")).to_be_visible()
+    page.go_back()
+    expect(go).to_be_visible()
+    assert go.get_attribute("aria-busy") is None
+
+
+def test_the_player_of_a_swaying_bed_is_sound(window: Window, page: Page, newcomer: Visitor) -> None:
+    sign_in(window, newcomer)
+    page.goto("/start")
+    tap(page, "target_state", "calm_focus")
+    tap(page, "listening", "in_background")
+    page.get_by_role("button", name="Plan and play").click()
+    expect(page.locator("#play")).to_be_visible()
+    page.get_by_text("About this session").click()
+    expect(page.locator("dl.facts")).to_contain_text("Pulsing background")
+    assert seen_problems(page) == []
+
+
 def test_clearances_are_sound_with_a_form_and_with_a_record(window: Window, page: Page, served: Served) -> None:
     visitor, person = served.visitor(), BOB._replace(email="bob.cleared@example.org", phone_number="+442079460123")
     visitor.sign_up(person)
@@ -301,13 +370,16 @@ NOT_VISITED = """() => {
 def keyboard_problems(page: Page) -> list[str]:
     """Tab reaches everything, and one can always see where one is."""
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    page.evaluate("() => { document.activeElement?.blur(); scrollTo(0, 0); }")
+    page.evaluate("() => { document.querySelector('.skip').focus(); scrollTo(0, 0); }")
+    page.keyboard.press("Shift+Tab")  # before the first thing, wherever the last click was
     found: list[str] = []
-    for _step in range(150):
+    for step in range(150):
         page.keyboard.press("Tab")
         now: dict[str, Any] | None = page.evaluate(FOCUSED)
         if now is None:
-            break
+            if step:
+                break
+            continue  # Chromium stopped at its own bar on the way
         if not now["outlined"]:
             found.append(f"focus cannot be seen: {now['name']}")
         if not now["inside"] or now["covered"]:
