@@ -90,6 +90,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncIterator[None]:
         files.begin()
+        duties.erase_again(kit, files)
         if warm:
             threading.Thread(target=audio.warm_up, name="warm-up", daemon=True).start()
         if kit.settings.works_inside:

@@ -260,7 +260,9 @@ def worker() -> None:
         signal.signal(name, lambda *_: ending.set())
     with _open() as (settings, database):
         kit = Kit(settings=settings, database=database, limits=RateLimits(), mail=Mailer(settings))
-        working = duties.worker(kit, audio.SoundFiles(settings, database))
+        files = audio.SoundFiles(settings, database)
+        duties.erase_again(kit, files)
+        working = duties.worker(kit, files)
         working.start()
         say("Working (Ctrl+C ends it when the job at hand is done)")
         ending.wait()

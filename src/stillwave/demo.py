@@ -76,7 +76,6 @@ def _forget(tx: Tx, now: dt.datetime) -> None:
         return
     tx.act_as(known.id)
     accounts.delete(tx, known.id, now)
-    tx.vault.keys.destroy(known.id)
 
 
 def _me(user_id: UUID, now: dt.datetime) -> Me:

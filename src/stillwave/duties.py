@@ -9,7 +9,9 @@ from uuid import UUID
 from stillwave.accounts.actions import PLAN_REMINDERS
 from stillwave.jobs.rules import Job
 from stillwave.jobs.worker import Duty, Stopped, Worker
+from stillwave.log import log
 from stillwave.operator import actions as operator
+from stillwave.privacy import actions as privacy
 from stillwave.reminders import actions as reminders
 from stillwave.sessions import audio
 from stillwave.sessions.actions import MEASURE
@@ -33,6 +35,7 @@ def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
         files.sweep()
 
     def sweep(_job: Job, _now: dt.datetime, _stop: Stop) -> None:
+        erase_again(kit, files)
         files.sweep()
 
     def take_reminders(_job: Job, now: dt.datetime, _stop: Stop) -> None:
@@ -58,6 +61,14 @@ def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
         reminders.SEND: Duty(do=send_reminder),
         MEASURE: Duty(do=measure, lane="slow"),
     }
+
+
+def erase_again(kit: Kit, files: audio.SoundFiles) -> None:
+    """Who was erased is gone, files too, should they have come back with an old backup."""
+    if count := privacy.erase_again(kit.database, kit.clock()):
+        log.warning("erased people were in the database and are erased again", count=count)
+        while files.sweep():
+            pass
 
 
 def worker(kit: Kit, files: audio.SoundFiles) -> Worker:

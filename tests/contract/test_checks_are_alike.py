@@ -46,6 +46,7 @@ GOOD: dict[str, dict[str, object]] = {
     "recoveries": {"user_id": USER["id"], "token_hash": HASH, "created_at": NOW, "expires_at": LATER},
     "consents": {"user_id": USER["id"], "id": rows.id_at(), "purpose": "health_data", "version": 1, "text_sha256": HASH,
                  "given_at": NOW, "withdrawn_at": LATER},
+    "erasures": {"user_id": USER["id"], "asked_at": NOW, "final_at": LATER, "restricted_before": False},
     "screenings": {"user_id": USER["id"], "id": rows.id_at(), "version": 1, "answered_at": NOW, "answers": "sw1.AAAA"},
     "clearances": {"user_id": USER["id"], "id": rows.id_at(), "statement": "sw1.AAAA", "created_at": NOW, "ended_at": LATER},
     "idempotency_keys": {"user_id": USER["id"], "key": "k", "request_sha256": HASH, "status": 201, "body": "sw1.AAAA",
@@ -58,6 +59,7 @@ GOOD: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 BAD: list[tuple[str, dict[str, object], str]] = [
+    ("erasures", {"final_at": NOW - dt.timedelta(seconds=1)}, "erasures_final_after_asked"),
     ("users", {"email": "bob@example.org"}, "users_email_sealed"),
     ("users", {"email": "SW1.AAAA"}, "users_email_sealed"),
     ("users", {"email": "sw1." + "A" * 1021}, "users_email_sealed"),

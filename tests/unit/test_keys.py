@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import shutil
 import subprocess
 import sys
@@ -11,13 +12,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import sqlcipher3.dbapi2 as sqlcipher
 
 from stillwave.db.database import Query, open_database
 from stillwave.db.keys import KeyStore, RootKey, load_root_key, parse_root_key
 from stillwave.errors import CannotStart, NotFound
 from stillwave.settings import load
 from tests import rows
-from tests.cast import ROOT_KEY
+from tests.cast import NOW, ROOT_KEY
 
 ALICE, BOB = uuid.UUID(int=1), uuid.UUID(int=2)
 
@@ -229,17 +231,15 @@ def test_a_key_that_was_never_made_or_destroyed_is_not_found(store):
         store.key(ALICE)
     store.create(ALICE)
     store.key(ALICE)
-    store.destroy(ALICE)
+    store.destroy(ALICE, NOW)
     with pytest.raises(NotFound):
         store.key(ALICE)
 
 
 def test_a_destroyed_key_leaves_no_trace_in_the_file(store, tmp_path):
-    import sqlcipher3.dbapi2 as sqlcipher
-
     store.create(ALICE)
     [(wrapped,)] = store._file.execute("SELECT wrapped FROM data_keys").fetchall()
-    store.destroy(ALICE)
+    store.destroy(ALICE, NOW)
     plain = tmp_path / "plain.db"
     connection = sqlcipher.connect(str(tmp_path / "keys.db"), isolation_level=None)
     connection.execute(f"PRAGMA key = \"x'{parse_root_key(ROOT_KEY).derive('key-store').hex()}'\"")
@@ -248,6 +248,28 @@ def test_a_destroyed_key_leaves_no_trace_in_the_file(store, tmp_path):
     connection.close()
     assert wrapped not in plain.read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["keys.db", "plain.db"]
+
+
+def test_who_was_erased_stays_on_record_with_the_time(store, tmp_path):
+    store.create(ALICE)
+    store.create(BOB)
+    assert store.erased() == []
+    store.destroy(ALICE, NOW)
+    store.destroy(ALICE, NOW + dt.timedelta(days=1))
+    assert store.erased() == [(ALICE, NOW)]
+    store.close()
+    again = KeyStore(tmp_path / "keys.db", parse_root_key(ROOT_KEY))
+    assert again.erased() == [(ALICE, NOW)]
+    again.key(BOB)
+    again.close()
+
+
+def test_a_tombstone_that_cannot_be_written_leaves_the_key(store):
+    store.create(ALICE)
+    store._file.execute("DROP TABLE tombstones")
+    with pytest.raises(sqlcipher.OperationalError):
+        store.destroy(ALICE, NOW)
+    assert store.key(ALICE)
 
 
 def test_the_key_store_does_not_open_with_another_root_key(store, tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stillwave.db.keys import KeyStore, parse_root_key
 from stillwave.db.seal import CHUNK_BYTES, SealBroken, SealedWriter, Vault, read_sealed, sealed_size
 from stillwave.errors import NotFound
-from tests.cast import ROOT_KEY
+from tests.cast import NOW, ROOT_KEY
 
 ALICE, BOB = uuid.UUID(int=1), uuid.UUID(int=2)
 ROW, OTHER_ROW = uuid.UUID(int=11), uuid.UUID(int=12)
@@ -96,7 +96,7 @@ def test_a_refusal_to_open_does_not_hold_the_value(vault):
 
 def test_nothing_of_a_person_opens_once_their_key_is_destroyed(vault):
     envelope, of_bob = vault.seal(ALICE, PLACE, ROW, "calm"), vault.seal(BOB, PLACE, ROW, "wide")
-    vault.keys.destroy(ALICE)
+    vault.keys.destroy(ALICE, NOW)
     with pytest.raises(NotFound):
         vault.open(ALICE, PLACE, ROW, envelope)
     vault.keys.create(ALICE)

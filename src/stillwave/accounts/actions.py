@@ -308,12 +308,22 @@ def restrict(tx: Tx, user_id: UUID, *, on: bool, now: dt.datetime) -> None:
     audit.note(tx, user_id, "restriction.on" if on else "restriction.off", now)
 
 
-def delete(tx: Tx, user_id: UUID, now: dt.datetime) -> None:
-    """The account, its rows but for the audit log, and all work that waits for it are gone. Raises NotFound."""
+def stands(tx: Tx, user_id: UUID) -> bool:
+    """Whether there is an account with this id."""
+    return store.by_id(tx, user_id) is not None
+
+
+def delete(tx: Tx, user_id: UUID, now: dt.datetime, *, actor: audit.Actor = "self") -> None:
+    """The account, its rows but for the audit log, all work that waits for it, and its key are gone. Raises NotFound.
+
+    The key goes last: what failed before it changed nothing. Should the commit fail after it, its tombstone is there,
+    and `privacy.actions.erase_again` finishes.
+    """
     jobs.forget(tx, user_id)
     if not tx.run(SQL.delete_user, user_id=user_id):
         raise NotFound("There is no such account.")
-    audit.note(tx, user_id, "account.erased", now)
+    audit.note(tx, user_id, "account.erased", now, actor=actor)
+    tx.vault.keys.destroy(user_id, now)
 
 
 def consents(tx: Tx, user_id: UUID) -> list[Consent]:

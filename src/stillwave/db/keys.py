@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import datetime as dt
 import os
 import secrets
 import threading
@@ -117,6 +118,11 @@ class KeyStore:
             "CREATE TABLE IF NOT EXISTS data_keys ("
             " user_id TEXT PRIMARY KEY, wrapped BLOB NOT NULL) STRICT"
         )
+        # Who was erased, so that a database from an old backup is brought up to that: it knows nothing of it.
+        self._file.execute(
+            "CREATE TABLE IF NOT EXISTS tombstones ("
+            " user_id TEXT PRIMARY KEY, erased_at TEXT NOT NULL) STRICT"
+        )
         path.chmod(0o600)
 
     def create(self, user_id: UUID) -> None:
@@ -150,11 +156,27 @@ class KeyStore:
                 self._unwrapped.popitem(last=False)
             return key
 
-    def destroy(self, user_id: UUID) -> None:
-        """Nothing sealed for this person can be read again."""
+    def destroy(self, user_id: UUID, now: dt.datetime) -> None:
+        """Nothing sealed for this person can be read again, and a tombstone says since when."""
         with self._lock:
             self._unwrapped.pop(user_id, None)
-            self._file.execute("DELETE FROM data_keys WHERE user_id = ?", (str(user_id),))
+            self._file.execute("BEGIN IMMEDIATE")
+            try:
+                self._file.execute("DELETE FROM data_keys WHERE user_id = ?", (str(user_id),))
+                self._file.execute(
+                    "INSERT INTO tombstones VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (str(user_id), now.astimezone(dt.UTC).isoformat(timespec="milliseconds")),
+                )
+                self._file.execute("COMMIT")
+            except BaseException:
+                self._file.execute("ROLLBACK")
+                raise
+
+    def erased(self) -> list[tuple[UUID, dt.datetime]]:
+        """Everybody who was erased, and when, oldest first."""
+        with self._lock:
+            found = self._file.execute("SELECT user_id, erased_at FROM tombstones ORDER BY erased_at, user_id").fetchall()
+        return [(UUID(user_id), dt.datetime.fromisoformat(at)) for user_id, at in found]
 
     def close(self) -> None:
         """The file is closed and no key stays in memory."""

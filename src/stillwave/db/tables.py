@@ -732,11 +732,26 @@ AUDIT_HEADS = Table(
     ),
 )  # fmt: skip
 
+ERASURES = Table(
+    name="erasures",
+    what="Who asked for erasure and may still change their mind. While the row is there everything else stands still.",
+    owner="user_id", retention="account", key=("user_id",),
+    columns=(
+        _owner(),
+        _must("asked_at", MOMENT, "account", "when it was asked for", unit="UTC"),
+        _must("final_at", MOMENT, "account", "from when it cannot be taken back", unit="UTC"),
+        _must("restricted_before", YES_NO, "account", "what to go back to when it is taken back"),
+    ),
+    checks=("erasures_final_after_asked",),
+    foreign_keys=(_FK_USER,),
+    indexes=(Index("idx_erasures_final", ("final_at",)),),
+)  # fmt: skip
+
 # In the order of the architecture: a table stands after those it refers to.
 TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
     SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, SECOND_FACTORS, RECOVERY_CODES,
-    CONSENTS, SCREENINGS, CLEARANCES, IDEMPOTENCY_KEYS, UNLINK_OUTBOX, AUDIT_EVENTS, AUDIT_HEADS,
+    CONSENTS, ERASURES, SCREENINGS, CLEARANCES, IDEMPOTENCY_KEYS, UNLINK_OUTBOX, AUDIT_EVENTS, AUDIT_HEADS,
     JOBS, REMINDERS, CALENDAR_FEEDS,
     LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, LEARNING_GROUP, LEARNING_GROUP_PRIOR, EFFECT_VOCABULARY,
     LEARNING_WORK, LEARNING_WORK_CURVE, LEARNING_FOLD, LEARNING_CHECKPOINT, LEARNING_BASE, LEARNING_PAUSE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import io
@@ -14,7 +15,7 @@ import msgspec
 from stillwave.accounts import actions as accounts
 from stillwave.db import audit, portable
 from stillwave.db.database import Database, Tx
-from stillwave.errors import BadInput
+from stillwave.errors import BadInput, NotFound
 from stillwave.profiles import actions as profiles
 
 _README = """Your Stillwave data
@@ -85,13 +86,32 @@ def erase(database: Database, user_id: UUID, password: str, confirm: str, now: d
     """Nothing of the person is left: rows are deleted, the key is destroyed, sound files wait to be unlinked.
 
     The audit log alone stays: codes and times under an id that leads to nobody any more.
-
-    The key goes after the commit: should the process end between the two, a key without rows stays behind,
-    which opens nothing. Raises BadInput for a wrong password or word.
+    Raises BadInput for a wrong password or word.
     """
     if confirm.strip().lower() != "erase":
         raise BadInput("confirm", "must be the word", "erase")
     accounts.confirm_password(database, user_id, password)
     with database.write(user_id) as tx:
         accounts.delete(tx, user_id, now)
-    database.vault.keys.destroy(user_id)
+
+
+def erase_again(database: Database, now: dt.datetime) -> int:
+    """Nobody with a tombstone in the key store stands in the database any more; returns how many were found there.
+
+    They come back with a database from an old backup, or when an erasure was cut off before its commit. Their sound
+    files wait to be unlinked: `SoundFiles.sweep` does that. Where nobody came back it only looks, one id at a time.
+    """
+    standing: list[UUID] = []
+    erased = database.vault.keys.erased()
+    if not erased:
+        return 0
+    with database.read() as tx:
+        for user_id, _ in erased:
+            tx.act_as(user_id)
+            if accounts.stands(tx, user_id):
+                standing.append(user_id)
+    for user_id in standing:
+        # Another process may have been quicker.
+        with contextlib.suppress(NotFound), database.write(user_id) as tx:
+            accounts.delete(tx, user_id, now, actor="system")
+    return len(standing)
