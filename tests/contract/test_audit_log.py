@@ -9,6 +9,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import msgspec
+import psycopg
 import pytest
 
 from stillwave.accounts import actions as accounts
@@ -16,6 +17,7 @@ from stillwave.db import audit
 from stillwave.db.database import PostgresDatabase, Query, SqliteDatabase
 from stillwave.errors import BadInput
 from stillwave.operator import actions as operator
+from stillwave.settings import Settings
 from tests.cast import ALICE, NOW, Clock
 from tests.served import Served, Visitor
 
@@ -24,11 +26,11 @@ WHO = UUID("01939d8a-0000-7000-8000-000000000001")
 OTHER = UUID("01939d8a-0000-7000-8000-000000000002")
 
 
-def written(database: Database, count: int, who: UUID = WHO) -> None:
+def written(database: Database, count: int, who: UUID = WHO, at: dt.datetime = NOW) -> None:
     """That many events are in the person's chain."""
     for number in range(count):
         with database.write(who) as tx:
-            audit.note(tx, who, "session.started", NOW, session=str(number))
+            audit.note(tx, who, "session.started", at, session=str(number))
 
 
 def by_hand(database: Database, sqlite: str, **values: object) -> None:
@@ -109,20 +111,48 @@ def test_every_change_by_hand_is_found(database: Database, tamper: Callable[[Dat
     assert WHO in found(database)
 
 
+LONG_AGO = NOW.replace(year=NOW.year - 8)  # PostgreSQL looks at its own clock before it lets an event go
+
+
 def test_after_six_years_events_go_and_the_chain_is_still_whole(database: Database) -> None:
-    written(database, 3)
-    later = NOW.replace(year=NOW.year + 6) + dt.timedelta(days=3)
+    written(database, 3, at=LONG_AGO)
     with database.write(WHO) as tx:
-        audit.note(tx, WHO, "export.made", later - dt.timedelta(days=30))
+        audit.note(tx, WHO, "export.made", NOW - dt.timedelta(days=30))
     checkpoint = seen(database)
-    operator.clean_up(database, later)
-    operator.clean_up(database, later)
+    operator.clean_up(database, NOW)
+    operator.clean_up(database, NOW)
     with database.read(WHO) as tx:
         assert [event.action for event in audit.events(tx, WHO, 99, 99)] == ["log.trimmed", "export.made"]
     assert found(database) == {}
     assert found(database, checkpoint) == {}
     by_hand(database, "DELETE FROM audit_events WHERE user_id = :who AND seq = 4", who=WHO)
     assert WHO in found(database)
+
+
+def test_a_chain_of_old_events_alone_is_trimmed_to_the_line_that_says_so(database: Database) -> None:
+    written(database, 3, at=LONG_AGO)
+    operator.clean_up(database, NOW)
+    with database.read(WHO) as tx:
+        assert [event.action for event in audit.events(tx, WHO, 99, 99)] == ["log.trimmed"]
+    assert found(database) == {}
+
+
+def test_the_server_can_add_to_the_log_and_take_nothing_from_it(settings: Settings, database: Database) -> None:
+    if settings.database_url is None:
+        pytest.skip("SQLite has one right")
+    written(database, 3, at=LONG_AGO)
+    for statement in (
+        "DELETE FROM audit_events", "UPDATE audit_events SET action = 'export.made'", "DELETE FROM audit_heads",
+        "TRUNCATE audit_events",
+    ):  # fmt: skip
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), database.write(WHO) as tx:
+            tx.run(Query("by_hand", "", statement))
+    written(database, 1)
+    delete = Query("by_hand", "", "DELETE FROM audit_events WHERE seq > 0")
+    with database.write(right="retention") as tx:
+        assert tx.run(delete) == 0  # housekeeping takes from the chain of whom it acts for, and
+    with database.write(WHO, right="retention") as tx:
+        assert tx.run(delete) == 3  # nothing younger than six years
 
 
 def test_a_tail_cut_off_with_its_head_is_found_by_a_checkpoint(database: Database) -> None:

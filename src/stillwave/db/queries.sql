@@ -36,6 +36,9 @@ SELECT max(seq) AS seq FROM audit_events WHERE user_id = :user_id AND at < :befo
 -- name: delete_events!
 DELETE FROM audit_events WHERE user_id = :user_id AND seq <= :last;
 
+-- name: first_left
+SELECT min(seq) AS seq FROM audit_events WHERE user_id = :user_id;
+
 -- name: headless
 -- People of whom there are events but no head: the head was removed by hand.
 SELECT DISTINCT user_id FROM audit_events AS e

@@ -35,6 +35,7 @@ RETENTION_CLASSES = {
     "work": "until it is done; what failed for good, until an operator has looked at it",
     "outbox": "until the file is gone",
     "audit": "six years; after erasure the id in it leads to nobody",
+    "report": "six years",
     "statement": "until the statement that made it ends",
 }
 
@@ -747,12 +748,73 @@ ERASURES = Table(
     indexes=(Index("idx_erasures_final", ("final_at",)),),
 )  # fmt: skip
 
+EMERGENCY_ACCESSES = Table(
+    name="emergency_accesses",
+    what="When an operator looked at a person's data in an emergency, why, and until when; the person was told at once.",
+    owner="user_id", retention="account", key=("user_id", "id"),
+    columns=(
+        _owner(), _key(made=False),
+        _must("operator_id", UUID_REF, "identifier", "which operator looked"),
+        _must("reason", TEXT, "health", "why, in the operator's words", sealed=True),
+        _must("created_at", MOMENT, "behaviour", "from when", unit="UTC"),
+        _must("expires_at", MOMENT, "behaviour", "until when at most: an hour later", unit="UTC"),
+        _may("ended_at", MOMENT, "behaviour", "when the operator or the person ended it earlier", unit="UTC"),
+        _may("seen_at", MOMENT, "behaviour", "when the person put the notice on their pages away", unit="UTC"),
+    ),
+    checks=("emergency_accesses_reason_sealed", "emergency_accesses_ends_within_the_hour"),
+    foreign_keys=(_FK_USER,),
+    indexes=(Index("idx_emergency_accesses_expires", ("expires_at",)),),
+)  # fmt: skip
+
+INSPECTIONS = Table(
+    name="inspections",
+    what="What each security audit of this installation (`stillwave audit`) found. No personal values.",
+    owner=None, retention="report", key=("id",),
+    columns=(
+        _must("id", UUID, "none", "key; UUIDv7, so rows lie in time order", kept_back=_MACHINE),
+        _must("at", MOMENT, "none", "when", unit="UTC", kept_back=_MACHINE),
+        _must("report", JSON, "none", "every check with its verdict and evidence", kept_back=_MACHINE),
+        _must("mac", SHA256, "none", "shows that the report is as it was written", kept_back=_MACHINE),
+    ),
+    indexes=(Index("idx_inspections_at", ("at",)),),
+)  # fmt: skip
+
+ATTESTATIONS = Table(
+    name="attestations",
+    what="What the operator vouches for because the program cannot see it, such as the encryption of a disk.",
+    owner=None, retention="report", key=("check_id", "said_at"),
+    columns=(
+        _must("check_id", words(40), "none", "which check of the security audit", kept_back=_MACHINE),
+        _must("said_at", MOMENT, "none", "when", unit="UTC", kept_back=_MACHINE),
+        _must("until", DAY, "none", "the last day it counts", kept_back=_MACHINE),
+        _must("statement", words(400), "none", "what is vouched for, in the operator's words", kept_back=_MACHINE),
+        _must("mac", SHA256, "none", "shows that it was said through the program", kept_back=_MACHINE),
+    ),
+)  # fmt: skip
+
+BREACHES = Table(
+    name="breaches",
+    what="Breaches of security that the operator noted: when, of what, how many people. Who they are stands in their own audit logs.",
+    owner=None, retention="report", key=("id",),
+    columns=(
+        _must("id", UUID, "none", "key; UUIDv7, so rows lie in time order", kept_back=_MACHINE),
+        _must("since_at", MOMENT, "none", "from when", unit="UTC", kept_back=_MACHINE),
+        _must("until_at", MOMENT, "none", "until when", unit="UTC", kept_back=_MACHINE),
+        _must("known_at", MOMENT, "none", "when it became known: the clocks of the law begin here", unit="UTC", kept_back=_MACHINE),
+        _must("what", words(80), "none", "what was reached: database, backup, key, login, logs", kept_back=_MACHINE),
+        _must("people", BIG, "none", "how many people it touches", kept_back=_MACHINE),
+        _may("authority_told_at", MOMENT, "none", "when the authority was told", unit="UTC", kept_back=_MACHINE),
+        _may("people_told_at", MOMENT, "none", "when the people were told", unit="UTC", kept_back=_MACHINE),
+    ),
+    checks=("breaches_until_after_since", "breaches_people_positive"),
+)  # fmt: skip
+
 # In the order of the architecture: a table stands after those it refers to.
 TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
     SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, SECOND_FACTORS, RECOVERY_CODES,
     CONSENTS, ERASURES, SCREENINGS, CLEARANCES, IDEMPOTENCY_KEYS, UNLINK_OUTBOX, AUDIT_EVENTS, AUDIT_HEADS,
-    JOBS, REMINDERS, CALENDAR_FEEDS,
+    JOBS, REMINDERS, CALENDAR_FEEDS, EMERGENCY_ACCESSES, INSPECTIONS, ATTESTATIONS, BREACHES,
     LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, LEARNING_GROUP, LEARNING_GROUP_PRIOR, EFFECT_VOCABULARY,
     LEARNING_WORK, LEARNING_WORK_CURVE, LEARNING_FOLD, LEARNING_CHECKPOINT, LEARNING_BASE, LEARNING_PAUSE,
 )  # fmt: skip

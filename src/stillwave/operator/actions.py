@@ -95,7 +95,7 @@ def _trim_log(database: Database, now: dt.datetime) -> Retired:
         with database.read(right="retention") as tx:
             people = audit.outlived(tx, now, _BATCH)
         for user_id in people:
-            with database.write(user_id) as tx:
+            with database.write(user_id, right="retention") as tx:
                 audit.trim(tx, user_id, now)
         count = len(people)
         trimmed += count

@@ -89,7 +89,24 @@ BEGIN
     CREATE POLICY retention ON audio_files FOR SELECT TO stillwave_retention USING (true);
     GRANT SELECT (file_path) ON audio_files TO stillwave_retention;
     CREATE POLICY retention ON audit_events FOR SELECT TO stillwave_retention USING (true);
-    GRANT SELECT (user_id, at) ON audit_events TO stillwave_retention;
+    GRANT SELECT (user_id, seq, at) ON audit_events TO stillwave_retention;
+    -- The audit log only grows. Housekeeping alone takes away what is older than six years, by the database's clock;
+    -- it adds the event that says so to the chain of the person it acts for, and writes down where every chain ends.
+    REVOKE UPDATE, DELETE ON audit_events FROM stillwave_app;
+    REVOKE DELETE ON audit_heads FROM stillwave_app;
+    CREATE POLICY outlived ON audit_events AS RESTRICTIVE FOR DELETE TO stillwave_retention
+        USING (at < CURRENT_TIMESTAMP - INTERVAL '6 years');
+    GRANT INSERT, DELETE ON audit_events TO stillwave_retention;
+    CREATE POLICY retention ON audit_heads FOR SELECT TO stillwave_retention USING (true);
+    GRANT SELECT, INSERT, UPDATE (seq, mac) ON audit_heads TO stillwave_retention;
+    -- Reports of security audits are added, kept for six years, and never changed.
+    CREATE POLICY retention ON inspections FOR INSERT TO stillwave_retention WITH CHECK (true);
+    CREATE POLICY outlived ON inspections FOR DELETE TO stillwave_retention
+        USING (at < CURRENT_TIMESTAMP - INTERVAL '6 years');
+    GRANT INSERT, DELETE ON inspections TO stillwave_retention;
+    -- The operator's page shows who looks at whose data in an emergency, and until when; the reason is the person's.
+    CREATE POLICY retention ON emergency_accesses FOR SELECT TO stillwave_retention USING (true);
+    GRANT SELECT (user_id, id, operator_id, created_at, expires_at, ended_at) ON emergency_accesses TO stillwave_retention;
     -- The worker takes anybody's work: kinds, ids and times, no values.
     CREATE POLICY retention ON jobs TO stillwave_retention USING (true);
     GRANT SELECT, UPDATE, DELETE ON jobs TO stillwave_retention;
