@@ -1,4 +1,5 @@
-"""`stillwave`: serve, worker, demo, db, user, jobs, doctor, version; sound is in `cli_sound`: render, presets, analyse.
+"""`stillwave`: serve, worker, demo, db, user, jobs, doctor, version. In `cli_sound`: render, presets, analyse; in
+`cli_backup`: backup, restore.
 
 Exit status: 0 done, 1 failed or refused, 2 wrong use, 69 the database is out of reach or busy,
 73 the disk is full or cannot be written, 78 a setting or key must be put right first.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stillwave import __version__, cli_sound, errors, log
+from stillwave import __version__, cli_backup, cli_sound, errors, log
 from stillwave.cli_sound import plain, progress, say
 from stillwave.settings import Settings, load
 
@@ -91,6 +92,9 @@ def _open(*, migrate: bool = True, right: Right = "app") -> Iterator[tuple[Setti
     finally:
         opened.close()
         opened.vault.keys.close()
+
+
+cli_backup.add_to(app, _open, lambda: load(os.environ))
 
 
 @app.callback(invoke_without_command=True)
@@ -178,7 +182,7 @@ def doctor() -> None:
 
     from stillwave.db import database, migrate
     from stillwave.jobs import actions as jobs
-    from stillwave.operator import actions
+    from stillwave.operator import actions, backup
     from stillwave.web.kit import system_clock
 
     table = Table("", "What", "Found", box=None)
@@ -197,6 +201,7 @@ def doctor() -> None:
             with opened.read(right="retention") as tx:
                 checks += actions.work(jobs.counts(tx, system_clock()), system_clock())
             checks += actions.mail_server(settings)
+            checks += backup.health(settings, system_clock())
     finally:
         opened.close()
         opened.vault.keys.close()

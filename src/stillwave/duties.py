@@ -11,6 +11,7 @@ from stillwave.jobs.rules import Job
 from stillwave.jobs.worker import Duty, Stopped, Worker
 from stillwave.log import log
 from stillwave.operator import actions as operator
+from stillwave.operator import backup
 from stillwave.privacy import actions as privacy
 from stillwave.reminders import actions as reminders
 from stillwave.sessions import audio
@@ -34,6 +35,9 @@ def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
         operator.retain(kit.database, now)
         files.sweep()
 
+    def backups(_job: Job, now: dt.datetime, _stop: Stop) -> None:
+        backup.keep(kit.settings, kit.database, now)
+
     def sweep(_job: Job, _now: dt.datetime, _stop: Stop) -> None:
         erase_again(kit, files)
         files.sweep()
@@ -55,6 +59,7 @@ def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
     return {
         "partitions": Duty(do=partitions, every=_HOUR),
         "retention": Duty(do=retention, every=_HOUR),
+        "backup": Duty(do=backups, every=_HOUR, lane="slow"),
         "sweep": Duty(do=sweep, every=_HOUR),
         "reminders": Duty(do=take_reminders, every=_MINUTE),
         PLAN_REMINDERS: Duty(do=plan_reminders),

@@ -9,6 +9,7 @@ StillwaveError
 ├── TooMany 429
 ├── Unavailable 503         the database is busy or away: try again
 ├── StorageFull 507
+├── BadBackup               a backup that is not whole, not ours, or does not fit (exit status 1)
 ├── ClockDoubted            housekeeping waits: the clock jumped (exit status 1)
 └── CannotStart             the operator must act before anything runs (exit status 78)
 """
@@ -146,6 +147,12 @@ class ConstraintBroken(StillwaveError):
     def __init__(self, name: str) -> None:
         super().__init__(f"This breaks the rule {name}.")
         self.name = name
+
+
+class BadBackup(StillwaveError):
+    """The file is not whole, not under this root key, or not for this place. Nothing was restored from it."""
+
+    title = "The backup is refused"
 
 
 class ClockDoubted(StillwaveError):

@@ -296,3 +296,23 @@ def test_a_setting_that_cannot_be_used_is_named(run: Run) -> None:
     assert (refused.returncode, "postgresql://" in refused.stderr) == (78, True)
     refused = run("doctor", STILLWAVE_DATABASE_URL="postgresql://127.0.0.1:9/x")
     assert (refused.returncode, "out of reach" in refused.stderr) == (78, True)
+
+
+def test_a_backup_is_made_tried_and_restored(run: Run, tmp_path: Path) -> None:
+    assert user(run, "create", "alice@example.org", "+41446681800").returncode == 0
+    nowhere = run("backup")
+    assert nowhere.returncode == 1
+    assert "STILLWAVE_BACKUP_DIR" in nowhere.stderr
+    made = run("backup", "all.backup")
+    assert (made.returncode, "all.backup" in made.stdout) == (0, True), made.stderr
+    keys = run("backup", "--keys", "keys.backup")
+    assert (keys.returncode, "35 days" in keys.stdout) == (0, True), keys.stderr
+    tried = run("backup", "verify", "all.backup")
+    assert (tried.returncode, "The backup is good" in tried.stdout) == (0, True), tried.stderr
+    fresh = tmp_path / "fresh"
+    where = {"STILLWAVE_DATA_DIR": str(fresh), "STILLWAVE_ROOT_KEY_FILE": str(tmp_path / "data" / "root.key")}
+    restored = run("restore", "all.backup", "--keys", "keys.backup", **where)
+    assert (restored.returncode, "1 people can sign in" in restored.stdout) == (0, True), restored.stderr
+    assert "alice@example.org" in run("user", "list", **where).stdout
+    again = run("restore", "all.backup", **where)
+    assert (again.returncode, "not empty" in again.stderr) == (1, True)

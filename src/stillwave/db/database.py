@@ -7,6 +7,7 @@ The engine differences live in `sqlite.py`, `postgres.py` and `*.sqlite.sql` / `
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from stillwave.db.handle import Database, Queries, Query, Tx
 from stillwave.db.keys import KeyStore, RootKey, load_root_key
@@ -16,7 +17,12 @@ from stillwave.db.sqlite import SqliteDatabase
 from stillwave.errors import CannotStart
 from stillwave.settings import Settings
 
-__all__ = ["Database", "PostgresDatabase", "Queries", "Query", "SqliteDatabase", "Tx", "open_database", "open_vault"]
+__all__ = ["Database", "PostgresDatabase", "Queries", "Query", "SqliteDatabase", "Tx", "engine_of", "open_database", "open_vault"]
+
+
+def engine_of(settings: Settings) -> Literal["sqlite", "postgres"]:
+    """Which engine the settings name."""
+    return "postgres" if settings.database_url else "sqlite"
 
 
 def open_vault(settings: Settings, *, has_data: bool) -> tuple[RootKey, Vault]:

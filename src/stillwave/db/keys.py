@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from stillwave.errors import CannotStart, NotFound
+from stillwave.errors import CannotStart, NotFound, StorageFull
 from stillwave.settings import Settings
 
 KEY_BYTES = 32
@@ -177,6 +177,20 @@ class KeyStore:
         with self._lock:
             found = self._file.execute("SELECT user_id, erased_at FROM tombstones ORDER BY erased_at, user_id").fetchall()
         return [(UUID(user_id), dt.datetime.fromisoformat(at)) for user_id, at in found]
+
+    def people(self) -> set[UUID]:
+        """Everybody who has a key."""
+        with self._lock:
+            return {UUID(user_id) for (user_id,) in self._file.execute("SELECT user_id FROM data_keys")}
+
+    def copy_to(self, path: Path) -> None:
+        """A copy of the store as it is now, under the same root key, is at `path`, where nothing was."""
+        with self._lock:
+            try:
+                self._file.execute("VACUUM INTO ?", (str(path),))
+            except sqlcipher.OperationalError as error:
+                raise StorageFull(f"The key store cannot be copied to {path.parent}: {error}.") from error
+        path.chmod(0o600)
 
     def close(self) -> None:
         """The file is closed and no key stays in memory."""

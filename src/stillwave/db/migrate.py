@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,11 @@ _REVISION = Query("revision", *["SELECT version_num FROM alembic_version"] * 2)
 _FACT = Query(
     "fact", "SELECT value FROM installation WHERE name = :name", "SELECT value FROM installation WHERE name = %(name)s"
 )
+
+
+def knows(revision: str) -> bool:
+    """True when this program can make that revision."""
+    return revision in {path.stem for path in (_HERE / "versions").glob("[0-9]*.py")}
 
 
 def newest() -> str:
@@ -53,12 +58,16 @@ def check(database: SqliteDatabase | PostgresDatabase) -> str:
     return "current" if (revision, digest) == (newest(), _objects_digest(database.engine)) else "behind"
 
 
-def upgrade(database: SqliteDatabase | PostgresDatabase, *, one_role: bool = False) -> None:
+def upgrade(
+    database: SqliteDatabase | PostgresDatabase, *, one_role: bool = False,
+    filled: tuple[str, Callable[[Any], None]] | None = None,
+) -> None:  # fmt: skip
     """The schema is the newest, in one transaction; running it again changes nothing.
 
     On PostgreSQL its roles exist as well; `one_role` is for hosting where none can be made: a database then
-    belongs to its login for good. Also remembers a check value of the root key. Raises CannotStart for another
-    key, for a schema that is newer than the program, and for a login without the rights.
+    belongs to its login for good. Also remembers a check value of the root key. `filled` puts rows into an empty
+    database: at this revision, on the driver's connection, before there are functions, triggers and policies.
+    Raises CannotStart for another key, for a schema that is newer than the program, and for a login without the rights.
     """
     check(database)
     # Alembic and SQLAlchemy cost two seconds of import; only a migration pays them.
@@ -81,6 +90,9 @@ def upgrade(database: SqliteDatabase | PostgresDatabase, *, one_role: bool = Fal
             alone = database.engine == "postgres" and _become_owner(raw, one_role=one_role)
             config.attributes["connection"] = connection
             config.attributes["engine"] = database.engine
+            if filled is not None:
+                alembic.command.upgrade(config, filled[0])
+                filled[1](raw)
             alembic.command.upgrade(config, "head")
             if database.engine == "postgres" and not alone:
                 raw.execute("GRANT SELECT ON alembic_version, installation TO stillwave_app")

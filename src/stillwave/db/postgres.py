@@ -80,6 +80,11 @@ class PostgresDatabase:
         self.has_roles = False
         self._pool = self._new_pool()
 
+    @property
+    def one_role(self) -> bool:
+        """True where no roles could be made."""
+        return not self.has_roles
+
     def _new_pool(self) -> Any:  # noqa: ANN401
         from psycopg_pool import ConnectionPool
 
@@ -205,6 +210,53 @@ class PostgresDatabase:
             raise StorageFull("The disk of the database is full. Nothing was stored.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise Unavailable("The database went away for a moment. Please try again.") from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        """A driver connection that sees everything as it is at this moment. Raises CannotStart without the right."""
+        import psycopg
+
+        with self.raw() as connection:
+            try:
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                if self.has_roles:
+                    connection.execute("SET LOCAL ROLE stillwave_backup")
+                else:
+                    connection.execute("SELECT set_config('stillwave.user_id', '*', true)")
+            except psycopg.errors.InsufficientPrivilege:
+                raise CannotStart(
+                    "This login may not read everything, as a backup must. As a superuser or as who made the roles, "
+                    "run: GRANT stillwave_backup TO the login in STILLWAVE_DATABASE_URL. Nothing was written."
+                ) from None
+            try:
+                yield connection
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                raise Unavailable("The database went away meanwhile. Please try again.") from error
+
+    @contextmanager
+    def scratch(self) -> Iterator[PostgresDatabase]:
+        """An empty database on the same server, gone at the end. Raises CannotStart without the right to make one."""
+        import psycopg
+        from psycopg.conninfo import make_conninfo
+        from psycopg.sql import SQL, Identifier
+
+        name = Identifier(found := f"stillwave_scratch_{uuid.uuid4().hex}")
+        with self.raw() as admin:
+            admin.autocommit = True
+            try:
+                admin.execute(SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
+            except psycopg.errors.InsufficientPrivilege:
+                raise CannotStart(
+                    "This login may not make a database to try the backup in. Use the URL of a superuser, or run: "
+                    "ALTER ROLE the login CREATEDB. Nothing was changed."
+                ) from None
+            made = PostgresDatabase(make_conninfo(self._url, dbname=found), self.vault)
+            try:
+                made.open()
+                yield made
+            finally:
+                made.close()
+                admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
     def _beginning(
         self, acting: uuid.UUID | None, right: Right, *, read_only: bool

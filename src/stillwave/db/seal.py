@@ -42,6 +42,11 @@ class SealBroken(StillwaveError):
     title = "Stored data cannot be opened"
 
 
+def backup_key(root: RootKey) -> bytes:
+    """The key of backup files."""
+    return root.derive("backup")
+
+
 class Vault:
     """Seals and opens with the keys of the people it is asked about."""
 
@@ -50,6 +55,7 @@ class Vault:
         self._index_key = root.derive("blind-index")
         self._check_key = root.derive("key-check")
         self._audit_key = root.derive("audit")
+        self.backup_key = backup_key(root)
 
     def audit_mac(self, text: str) -> str:
         """The MAC of a text of the audit log, 64 hex digits."""
@@ -115,26 +121,29 @@ class SealedWriter(io.RawIOBase):
         return len(view)
 
     def close(self) -> None:
-        if not self.closed:
+        if self.closed:
+            return
+        try:
             self._put(bytes(self._pending), last=True)
             self._file.flush()
             os.fsync(self._file.fileno())
+        finally:  # also on a full disk: it is not tried again
+            super().close()
             self._file.close()
-        super().close()
 
     def _put(self, chunk: bytes, *, last: bool) -> None:
         self._file.write(self._cipher.encrypt(_nonce(self._prefix, self._counter, last), chunk, self._name))
         self._counter += 1
 
 
-def sealed_size(path: Path) -> int:
+def sealed_size(path: Path, skipped_bytes: int = 0) -> int:
     """Plain bytes inside a sealed file. Raises SealBroken when it was cut off where no chunk ends."""
-    return _measure(path)[0]
+    return _measure(path, skipped_bytes)[0]
 
 
-def _measure(path: Path) -> tuple[int, int]:
+def _measure(path: Path, skipped_bytes: int = 0) -> tuple[int, int]:
     """Plain bytes and the number of the last chunk. Raises SealBroken for a length no writer makes."""
-    body = path.stat().st_size - _HEAD_BYTES
+    body = path.stat().st_size - skipped_bytes - _HEAD_BYTES
     final = max(0, (body - 1) // (CHUNK_BYTES + _TAG_BYTES))
     last = body - final * (CHUNK_BYTES + _TAG_BYTES) - _TAG_BYTES
     if last < 0 or (last == 0 and final > 0):  # only an empty file has an empty last chunk
@@ -142,21 +151,24 @@ def _measure(path: Path) -> tuple[int, int]:
     return final * CHUNK_BYTES + last, final
 
 
-def read_sealed(path: Path, key: bytes, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-    """The plain bytes [start, stop) of a sealed file, chunk by chunk.
+def read_sealed(
+    path: Path, key: bytes, name: str, start: int = 0, stop: int | None = None, *, skipped_bytes: int = 0
+) -> Iterator[bytes]:
+    """The plain bytes [start, stop) of a sealed file, chunk by chunk; it may stand behind other bytes.
 
     Raises SealBroken when a chunk was altered, moved or cut off.
     """
-    size, final = _measure(path)
+    size, final = _measure(path, skipped_bytes)
     stop = size if stop is None else min(stop, size)
     beyond = 1 if size == 0 else -(-stop // CHUNK_BYTES)  # an empty file is proven empty
     cipher = AESGCM(key)
     with path.open("rb") as file:
+        file.seek(skipped_bytes)
         head = file.read(_HEAD_BYTES)
         if head[:4] != _MAGIC:
             raise SealBroken("A sound file is not a sealed file.")
         for counter in range(start // CHUNK_BYTES, beyond):
-            file.seek(_HEAD_BYTES + counter * (CHUNK_BYTES + _TAG_BYTES))
+            file.seek(skipped_bytes + _HEAD_BYTES + counter * (CHUNK_BYTES + _TAG_BYTES))
             try:
                 chunk = cipher.decrypt(
                     _nonce(head[4:], counter, counter == final),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import queue
 import re
+import tempfile
 import threading
 import time
 import uuid
@@ -117,6 +118,7 @@ class SqliteDatabase:
     engine: Literal["sqlite"] = "sqlite"
     connections = 8
     right: Right = "app"
+    one_role = False
     slow_s = 0.5
 
     def __init__(self, path: Path, key: bytes, vault: Vault) -> None:
@@ -192,6 +194,29 @@ class SqliteDatabase:
             if connection is not None:
                 self._idle.put(connection)
             self._slots.release()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlcipher.Connection]:
+        """A driver connection that sees everything as it is at this moment."""
+        connection = self.raw()
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlcipher.OperationalError as error:
+            raise _sqlite_trouble(error) from error
+        finally:
+            connection.close()
+
+    @contextmanager
+    def scratch(self) -> Iterator[SqliteDatabase]:
+        """An empty database beside this one, gone at the end."""
+        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=self._path.parent, ignore_cleanup_errors=True) as folder:
+            made = SqliteDatabase(Path(folder) / "scratch.db", self._key, self.vault)
+            try:
+                yield made
+            finally:
+                made.close()
 
     def reopen(self) -> None:
         """Nothing to do: a connection has no rights of its own."""

@@ -22,6 +22,9 @@ DELETE FROM idempotency_keys WHERE (user_id, key) IN (
 -- name: count_old_answers
 SELECT count(*) AS n FROM idempotency_keys WHERE created_at < :before;
 
+-- name: addresses
+SELECT id, email FROM users;
+
 -- name: count_waiting_files
 SELECT count(*) AS n FROM unlink_outbox;
 

@@ -26,7 +26,7 @@ BEGIN
         GRANT stillwave_owner TO stillwave_migrator;
     END IF;
     -- The login that makes the database may act as each role that the program needs.
-    FOREACH wanted IN ARRAY ARRAY['stillwave_owner', 'stillwave_app', 'stillwave_retention'] LOOP
+    FOREACH wanted IN ARRAY ARRAY['stillwave_owner', 'stillwave_app', 'stillwave_retention', 'stillwave_backup'] LOOP
         IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN
             EXECUTE 'GRANT ' || quote_ident(wanted) || ' TO CURRENT_USER';
         END IF;
