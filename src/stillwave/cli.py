@@ -64,13 +64,16 @@ def _line(entry: object) -> str:
 
 
 @contextmanager
-def _open(*, migrate: bool = True, right: Right = "app") -> Iterator[tuple[Settings, SqliteDatabase | PostgresDatabase]]:
-    """Settings and the open database, its schema current: embedded ones are brought up to date here.
+def _open(
+    *, migrate: bool = True, right: Right = "app", own: bool = False
+) -> Iterator[tuple[Settings, SqliteDatabase | PostgresDatabase]]:
+    """Settings and the open database, its schema current: embedded ones, and our `own` PostgreSQL, are brought up to date here.
 
     What `right` says holds for every transaction that does not say otherwise.
     """
     from stillwave.db import database
     from stillwave.db import migrate as migrations
+    from stillwave.web.kit import system_clock
 
     settings = load(os.environ)
     opened = database.open_database(settings)
@@ -81,13 +84,14 @@ def _open(*, migrate: bool = True, right: Right = "app") -> Iterator[tuple[Setti
             if state != "empty":
                 migrations.require_key(opened)
             if state != "current":
-                if opened.engine == "postgres":
+                if opened.engine == "postgres" and not own:
                     raise errors.CannotStart(
                         f"The schema in PostgreSQL is {state}. Run: stillwave db "
                         f"{'init' if state == 'empty' else 'migrate'}"
                     )
                 with progress("Preparing the database"):
                     migrations.upgrade(opened)
+                    opened.prepare_months(system_clock())
         yield settings, opened
     finally:
         opened.close()
@@ -114,15 +118,34 @@ def start(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
+    postgres: Annotated[bool, typer.Option("--postgres", help="On a packaged PostgreSQL in the data folder, for a trial.")] = False,  # noqa: FBT002
 ) -> None:
     """Serve the pages and the API (by default on http://127.0.0.1:8000)."""
     for name, value in (("HOST", host), ("PORT", port)):
         if value is not None:
             os.environ[f"STILLWAVE_{name}"] = str(value)
-    _serve()
+    if postgres:
+        _serve_packaged()
+    else:
+        _serve()
 
 
-def _serve(*, after: str | None = None) -> None:
+def _serve_packaged() -> None:
+    import signal
+
+    from stillwave.db import packaged
+
+    settings = load(os.environ)
+    if settings.database_url:
+        raise errors.BadInput("--postgres", "brings a PostgreSQL of its own", "unset STILLWAVE_DATABASE_URL, or leave out --postgres")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # also while it starts: it is never left behind
+    with packaged.running(settings.data_dir) as url:
+        os.environ["STILLWAVE_DATABASE_URL"] = url
+        told = f"export STILLWAVE_DATABASE_URL=$(cat {plain(settings.data_dir / 'postgres.url')})"
+        _serve(after=f"[dim]PostgreSQL runs beside it. For other commands meanwhile: {told}[/]", own=True)
+
+
+def _serve(*, after: str | None = None, own: bool = False) -> None:
     import signal
     import socket
 
@@ -134,7 +157,7 @@ def _serve(*, after: str | None = None) -> None:
     from stillwave.web.mail import Mailer
 
     log.set_up()
-    with _open() as (settings, database):
+    with _open(own=own) as (settings, database):
         try:
             listening = socket.create_server((settings.host, settings.port), backlog=512)
         except OSError as error:
