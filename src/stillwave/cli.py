@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stillwave import __version__, cli_sound, errors, log
+from stillwave import __version__, cli_audit, cli_sound, errors, log
 from stillwave.cli_sound import plain, progress, say
 from stillwave.settings import Settings, load
 
@@ -91,6 +91,9 @@ def _open(*, migrate: bool = True, right: Right = "app") -> Iterator[tuple[Setti
     finally:
         opened.close()
         opened.vault.keys.close()
+
+
+cli_audit.add_to(app, _open)
 
 
 @app.callback(invoke_without_command=True)

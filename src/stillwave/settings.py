@@ -21,12 +21,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8000
     base_url: str
+    checkpoint_dir: Path | None = None
+    log_dir: Path | None = None
     smtp_url: str | None = None
     mail_from: str = "stillwave@localhost"
     audio_quota_bytes: int = 4 * 1024**3
     works_inside: bool = True
     metrics_token: str | None = None
     slow_query_ms: int = 500
+    backup_dir: Path | None = None
+    backup_keys_dir: Path | None = None
+    backup_keep_days: int = 30
 
     @property
     def database_file(self) -> Path:
@@ -80,6 +85,13 @@ def load(environ: Mapping[str, str]) -> Settings:
     worker = read("WORKER") or "inside"
     if worker not in ("inside", "apart"):
         raise CannotStart("STILLWAVE_WORKER must be inside (the server works) or apart (`stillwave worker` does).")
+    backup_dir, keys_dir = (Path(found).expanduser().absolute() if (found := read(name)) else None
+                            for name in ("BACKUP_DIR", "BACKUP_KEYS_DIR"))  # fmt: skip
+    if backup_dir is not None and backup_dir == keys_dir:
+        raise CannotStart(
+            "STILLWAVE_BACKUP_KEYS_DIR must be another folder than STILLWAVE_BACKUP_DIR, best on another disk: "
+            "copies of keys may be kept 35 days, backups longer."
+        )
     quota_gb = _whole(read("AUDIO_QUOTA_GB"), "STILLWAVE_AUDIO_QUOTA_GB", 4, 0, 1_000_000)
     return Settings(
         data_dir=data_dir,
@@ -89,13 +101,22 @@ def load(environ: Mapping[str, str]) -> Settings:
         host=host,
         port=port,
         base_url=(read("BASE_URL") or f"http://{host}:{port}").rstrip("/"),
+        checkpoint_dir=_folder(read("CHECKPOINT_DIR")),
+        log_dir=_folder(read("LOG_DIR")),
         smtp_url=smtp_url,
         mail_from=read("MAIL_FROM") or "stillwave@localhost",
         audio_quota_bytes=quota_gb * 1024**3,
         works_inside=worker == "inside",
         metrics_token=read("METRICS_TOKEN"),
+        backup_dir=backup_dir,
+        backup_keys_dir=keys_dir,
+        backup_keep_days=_whole(read("BACKUP_KEEP_DAYS"), "STILLWAVE_BACKUP_KEEP_DAYS", 30, 1, 36_500),
         slow_query_ms=_whole(read("SLOW_QUERY_MS"), "STILLWAVE_SLOW_QUERY_MS", 500, 0, 600_000),
     )
+
+
+def _folder(text: str | None) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
 
 
 def _whole(text: str | None, name: str, default: int, low: int, high: int) -> int:
