@@ -14,7 +14,7 @@ from litestar import Request, Response
 
 from stillwave.accounts import actions as accounts
 from stillwave.accounts import passwords
-from stillwave.accounts.rules import Preferences
+from stillwave.accounts.rules import DEMO_EMAIL, Preferences
 from stillwave.db.database import Database, Tx
 from stillwave.errors import Forbidden, NotFound
 from stillwave.feedback import actions as feedback
@@ -31,7 +31,6 @@ from stillwave.web.gate import Me
 from stillwave.web.kit import kit_of
 from stillwave.web.routes import page_post
 
-EMAIL = "demo@stillwave.example"
 DAYS = 90
 # Somebody who likes 9.2 Hz in the evening and 15 Hz to work, rates with some noise, and sleeps better over time.
 _LIKES_HZ = {"evening_wind_down": (8.6, 1.1), "calm_focus": (10.8, 1.4), "alert_focus": (15.5, 2.5), "morning_wake": (12.0, 2.0), "sleep": (2.2, 0.9)}
@@ -54,7 +53,7 @@ def fill(database: Database, now: dt.datetime, step: Callable[[int, int], None])
         _forget(tx, now)
     with database.write() as tx:
         user_id = accounts.create(
-            tx, email=EMAIL, phone="+12025550143", password_hash=password_hash, now=begin, consent=True
+            tx, email=DEMO_EMAIL, phone="+12025550143", password_hash=password_hash, now=begin, consent=True
         )
         me = _me(user_id, begin)
         accounts.set_preferences(
@@ -66,12 +65,12 @@ def fill(database: Database, now: dt.datetime, step: Callable[[int, int], None])
         with database.write(user_id) as tx:
             _live(tx, me, begin.date() + dt.timedelta(days=day), now, day / DAYS, chance)
         step(day + 1, DAYS + 1)
-    return EMAIL, password
+    return DEMO_EMAIL, password
 
 
 def _forget(tx: Tx, now: dt.datetime) -> None:
     try:
-        known = accounts.by_email(tx, EMAIL)
+        known = accounts.by_email(tx, DEMO_EMAIL)
     except NotFound:
         return
     tx.act_as(known.id)
@@ -156,11 +155,11 @@ def try_demo(request: Request[Any, Any, Any]) -> Response[Any]:
     now = kit.clock()
     try:
         with kit.database.read() as tx:
-            user_id = accounts.by_email(tx, EMAIL).id
+            user_id = accounts.by_email(tx, DEMO_EMAIL).id
     except NotFound:
         fill(kit.database, now, lambda _done, _of: None)
         with kit.database.read() as tx:
-            user_id = accounts.by_email(tx, EMAIL).id
+            user_id = accounts.by_email(tx, DEMO_EMAIL).id
     with kit.database.write(user_id) as tx:
         token = accounts.open_login(tx, user_id, "The demo", now)
     return pages.see_other("/", cookies=[gate.login_cookie(kit.settings, token)])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from stillwave.accounts.actions import PLAN_REMINDERS
+from stillwave.inspection import actions as inspection
 from stillwave.jobs.rules import Job
 from stillwave.jobs.worker import Duty, Stopped, Worker
 from stillwave.log import log
@@ -19,7 +20,7 @@ from stillwave.sessions.actions import MEASURE
 from stillwave.web.kit import Kit
 
 Stop = Callable[[], bool]
-_MINUTE, _HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)
+_MINUTE, _HOUR, _DAY = dt.timedelta(minutes=1), dt.timedelta(hours=1), dt.timedelta(days=1)
 
 
 def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
@@ -61,6 +62,7 @@ def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
         "retention": Duty(do=retention, every=_HOUR),
         "backup": Duty(do=backups, every=_HOUR, lane="slow"),
         "sweep": Duty(do=sweep, every=_HOUR),
+        **_watching(kit),
         "reminders": Duty(do=take_reminders, every=_MINUTE),
         PLAN_REMINDERS: Duty(do=plan_reminders),
         reminders.SEND: Duty(do=send_reminder),
@@ -74,6 +76,22 @@ def erase_again(kit: Kit, files: audio.SoundFiles) -> None:
         log.warning("erased people were in the database and are erased again", count=count)
         while files.sweep():
             pass
+
+
+def _watching(kit: Kit) -> dict[str, Duty]:
+    """The work that watches over the rest."""
+
+    def security(_job: Job, now: dt.datetime, _stop: Stop) -> None:
+        found = operator.housekeeping(kit.database, now)
+        inspection.keep(kit.database, inspection.inspect(kit.settings, kit.database, found, now))
+
+    def checkpoint(_job: Job, now: dt.datetime, _stop: Stop) -> None:
+        operator.keep_checkpoint(kit.settings, kit.database, now)
+
+    return {
+        "checkpoint": Duty(do=checkpoint, every=_HOUR),
+        "security_audit": Duty(do=security, every=_DAY, lane="slow"),
+    }
 
 
 def worker(kit: Kit, files: audio.SoundFiles) -> Worker:

@@ -21,6 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8000
     base_url: str
+    checkpoint_dir: Path | None = None
+    log_dir: Path | None = None
     smtp_url: str | None = None
     mail_from: str = "stillwave@localhost"
     audio_quota_bytes: int = 4 * 1024**3
@@ -99,6 +101,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         host=host,
         port=port,
         base_url=(read("BASE_URL") or f"http://{host}:{port}").rstrip("/"),
+        checkpoint_dir=_folder(read("CHECKPOINT_DIR")),
+        log_dir=_folder(read("LOG_DIR")),
         smtp_url=smtp_url,
         mail_from=read("MAIL_FROM") or "stillwave@localhost",
         audio_quota_bytes=quota_gb * 1024**3,
@@ -109,6 +113,10 @@ def load(environ: Mapping[str, str]) -> Settings:
         backup_keep_days=_whole(read("BACKUP_KEEP_DAYS"), "STILLWAVE_BACKUP_KEEP_DAYS", 30, 1, 36_500),
         slow_query_ms=_whole(read("SLOW_QUERY_MS"), "STILLWAVE_SLOW_QUERY_MS", 500, 0, 600_000),
     )
+
+
+def _folder(text: str | None) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
 
 
 def _whole(text: str | None, name: str, default: int, low: int, high: int) -> int:

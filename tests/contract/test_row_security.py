@@ -339,6 +339,7 @@ def test_definer_functions_have_a_fixed_path_and_are_closed_to_everybody_else(ad
         "account_of_email": {"app"}, "contact_taken": {"app"}, "days_with_metric": {"app"},
         "people_counted": {"app", "auditor", "retention"}, "house_counted": {"app", "auditor", "retention"},
         "cleanup_old_sessions": {"retention"}, "expired_months": {"retention"}, "expired_sessions": {"retention"},
+        "rows_inspected": {"auditor", "retention"}, "consents_inspected": {"auditor", "retention"},
         "retire_month": {"retention"}, "ensure_partitions": {"retention"}, "due_reminders": {"retention"},
     }  # fmt: skip
 

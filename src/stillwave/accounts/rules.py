@@ -22,6 +22,7 @@ Tier = Literal["free", "premium"]
 Role = Literal["listener", "operator"]
 
 SHORTEST_PASSWORD: Final = 12
+DEMO_EMAIL: Final = "demo@stillwave.example"
 # zxcvbn's time grows with the square of the length; the first 72 characters decide
 _ZXCVBN_READS: Final = 72
 _CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ23456789"

@@ -10,7 +10,10 @@ import msgspec
 
 from stillwave.db import audit, migrate
 from stillwave.db.database import Database, Queries, Query, Tx
-from stillwave.errors import ClockDoubted
+from stillwave.errors import ClockDoubted, StorageFull
+from stillwave.inspection import actions as inspection
+from stillwave.inspection.facts import Housekeeping
+from stillwave.inspection.rules import is_stale
 from stillwave.jobs.actions import Counts as Work
 from stillwave.operator.rules import Clock, judge
 from stillwave.settings import Settings
@@ -146,6 +149,32 @@ def due(database: Database, now: dt.datetime) -> list[Retired]:
     return [*found, _waiting(database)]
 
 
+def housekeeping(database: Database, now: dt.datetime) -> Housekeeping:
+    """What the security audit wants to know: what should have gone a day ago, and whether the clock is believed."""
+    a_day_ago = now - dt.timedelta(days=1)
+    with database.read(right="retention") as tx:
+        known = _known_clock(tx)
+    late = {line.table: line.rows for line in due(database, a_day_ago) if line.retention not in ("outbox", "audit")}
+    return Housekeeping(late, judge(known, now)[1])
+
+
+def _known_clock(tx: Tx) -> Clock:
+    facts = {fact.name: dt.datetime.fromisoformat(fact.value) for fact in tx.all(_Fact, SQL.clock_facts)}
+    return Clock(facts.get("clock_seen"), facts.get("clock_looked"), facts.get("clock_doubted"))
+
+
+def audited(tx: Tx, now: dt.datetime) -> Check:
+    """How the last security audit ended; a report that is too old says nothing any more."""
+    report = inspection.last(tx)
+    if report is None:
+        return Check("Security audit", "not yet: the worker does it daily", ok=True)
+    found = report.open()
+    told = f"{report.at:%Y-%m-%d}: " + (f"{len(found)} to look at: stillwave audit" if found else "nothing to look at")
+    if is_stale(report.at, now):
+        told = f"the last one is of {report.at:%Y-%m-%d}: does a worker run?"
+    return Check("Security audit", told, ok=not found and not is_stale(report.at, now))
+
+
 def _waiting(database: Database) -> Retired:
     with database.read(right="retention") as tx:
         return Retired("outbox", "unlink_outbox", int(tx.value(SQL.count_waiting_files)))
@@ -169,8 +198,7 @@ def check_clock(database: Database, now: dt.datetime, *, confirmed: bool = False
     another day, or until an operator confirms it.
     """
     with database.write(right="retention") as tx:
-        facts = {fact.name: dt.datetime.fromisoformat(fact.value) for fact in tx.all(_Fact, SQL.clock_facts)}
-        known = Clock(facts.get("clock_seen"), facts.get("clock_looked"), facts.get("clock_doubted"))
+        known = _known_clock(tx)
         after, trusted = (Clock(now, now, now), True) if confirmed else judge(known, now)
         for name in ("seen", "looked", "doubted"):
             if (value := getattr(after, name)) is not None:
@@ -211,6 +239,29 @@ def _disk(settings: Settings) -> Check:
 
 def _strays(counts: Counts) -> Check:
     return Check("Rows outside of their month", str(counts.strays), ok=counts.strays == 0)
+
+
+def keep_checkpoint(settings: Settings, database: Database, now: dt.datetime) -> Path | None:
+    """Where every chain of the audit log ends is written down in the set folder, once a day; older notes stay.
+
+    Returns the new file. Raises StorageFull when it cannot be written.
+    """
+    folder = settings.checkpoint_dir
+    if folder is None:
+        return None
+    path = folder / f"stillwave-checkpoint-{now:%Y-%m-%d}.json"
+    if path.exists():
+        return None
+    with database.read(right="retention") as tx:
+        made = audit.checkpoint(tx, now)
+    aside = path.with_suffix(".part")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        aside.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=1))
+        aside.rename(path)
+    except OSError as error:
+        raise StorageFull(f"The folder of STILLWAVE_CHECKPOINT_DIR cannot be written: {error.strerror}.") from error
+    return path
 
 
 def mail_server(settings: Settings) -> list[Check]:
@@ -261,6 +312,7 @@ def health(tx: Tx, settings: Settings, now: dt.datetime, *, mail: bool) -> list[
         _strays(counts),
         Check("Mail", "set up" if mail else "not set up: no reminders; recovery codes come from the command line", ok=True),
         Check("Connection", "TLS" if settings.secure_cookies else "this machine only, no TLS", ok=True),
+        audited(tx, now),
     ]
     if counts.months_ahead is not None:
         ahead = max(counts.months_ahead - 1, 0)  # the current month is not ahead
