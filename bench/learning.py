@@ -598,11 +598,11 @@ def simulate(people: Iterable[Listener], names: Iterable[str], seed: int, slow_p
     return outcomes
 
 
-def _expected_times(factor: float) -> Callable[[curve.Response, float], tuple[float, float]]:
+def _expected_times(factor: float) -> Callable[..., tuple[float, float]]:
     true = curve.expected
 
-    def expected(response: curve.Response, hz: float) -> tuple[float, float]:
-        mean, sd = true(response, hz)
+    def expected(response: curve.Response, hz: float, group: str | None = None) -> tuple[float, float]:
+        mean, sd = true(response, hz, group)
         return mean, factor * sd
 
     return expected

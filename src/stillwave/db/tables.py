@@ -639,12 +639,10 @@ LEARNING_WORK = Table(
     owner="user_id", retention="statement", key=("user_id",), only_on="sqlite",
     columns=(
         _must("user_id", UUID_REF, "identifier", "whose feedback", kept_back=_MACHINE),
-        *_work("feedback_id created_at state", TEXT, required=True),
-        *_work("sens trans vol", REAL, required=True), *_work("nt", WHOLE, required=True),
-        *_work("severity", REAL, required=True), *_work("pace level", WHOLE, required=True),
-        *_work("flags", TEXT, required=True),
-        *_work("y noise hz", REAL), *_work("state_group", TEXT), *_work("sens_after trans_after vol_after", REAL),
-        *_work("band", TEXT), *_work("low_hz high_hz u", REAL), *_work("i", WHOLE), *_work("t", REAL),
+        *_work("flags", TEXT, required=True), *_work("y", REAL), *_work("noise", REAL, required=True),
+        *_work("sens trans vol sens_after trans_after vol_after", REAL, required=True),
+        *_work("nt_after", WHOLE, required=True),
+        *_work("band", TEXT), *_work("low_hz high_hz", REAL), *_work("i", WHOLE), *_work("t", REAL),
     ),
 )  # fmt: skip
 
@@ -654,8 +652,8 @@ LEARNING_WORK_CURVE = Table(
     owner="user_id", retention="statement", key=("user_id", "place"), only_on="sqlite",
     columns=(
         _must("user_id", UUID_REF, "identifier", "whose feedback", kept_back=_MACHINE),
-        *_work("place curve", TEXT, required=True), *_work("n", WHOLE, required=True),
-        *_work("mean covariance home", TEXT, required=True), *_work("mean_after covariance_after", TEXT),
+        *_work("place name", TEXT, required=True), *_work("n", WHOLE, required=True),
+        *_work("mean_before mean covariance", TEXT, required=True),
     ),
 )  # fmt: skip
 

@@ -193,9 +193,31 @@ def test_a_rating_for_a_session_without_feedback_teaches_nothing(database: Datab
     assert database.profile(person) == before
 
 
+NO_COVARIANCE: list[Any] = ["0.04", True, None, [0.04], {}, 10.5, -11]
+
+
+def holding(key: str, last: Any, place: str = "groups") -> str:
+    """A profile with one curve, of the right shape but for the last number of its covariance."""
+    grown = {"n": 1, "m": [0.5] * 9, "C": [0.04] * 44 + [last]}
+    state = {"v": 2, "n": 1, "sens": 5, "trans": 240, "vol": 45, "nt": 0, "bands": {}, "groups": {}}
+    return json.dumps(state | {place: {key: grown}})
+
+
+def test_a_curve_of_the_right_shape_is_taken_as_it_is(database: Database) -> None:
+    """What the cases below differ from: this one is believed, though the feedback tells otherwise."""
+    person = database.person()
+    database.rated(person, T0)
+    database.run("UPDATE neural_profiles SET base_frequency_response = ? WHERE user_id = ?",
+                 holding("rest_theta", -10), person)  # fmt: skip
+    database.rated(person, T0 + timedelta(hours=1))
+    assert database.state(person).groups["rest_theta"].C[44] == -10
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        *(holding("rest_theta", last) for last in NO_COVARIANCE),
+        holding("rest_gamma", 0.04), holding('rest"_theta', 0.04), holding("", 0.04), holding("rest_theta", 0.04, "bands"),
         None, "[]", "3", '"text"', "{}", '{"v": 2}',
         '{"v":2,"n":"x","sens":5,"trans":240,"vol":45,"nt":0,"bands":{},"groups":{}}',
         '{"v":2,"n":1,"sens":[5],"trans":240,"vol":45,"nt":0,"bands":{},"groups":{}}',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from itertools import combinations, product
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -24,6 +24,7 @@ FEW = settings(max_examples=50, deadline=None)
 LOUD = curve.Response(1, 3, 1.0, 900.0, 70.0, 0, {})
 LEARNED = curve.fold_all([curve.Feedback(1 + n % 5, None, 0.5 + n * 0.49) for n in range(100)])
 NOW = [*STATES, "unsure"]
+KINDS = get_args(rules.Kind)
 
 
 def plan(response: curve.Response, target_state: str, conditions: tuple[str, ...] = (), **wish: Any) -> Plan:
@@ -36,9 +37,10 @@ def plan(response: curve.Response, target_state: str, conditions: tuple[str, ...
 
 @pytest.mark.parametrize("condition", BLOCKING)
 def test_no_plan_has_a_beat_for_a_blocked_condition(condition: str) -> None:
-    for state, now, headphones in product(STATES, NOW, (True, False)):
+    """Every block, state wanted, state now and kind of session; with other conditions beside it."""
+    for state, now, headphones, kind in product(STATES, NOW, (True, False), KINDS):
         for others in ((), ("tinnitus",), ("ptsd", "pregnancy")):
-            told: dict[str, Any] = {"initial_state": now, "headphones": headphones}
+            told: dict[str, Any] = {"initial_state": now, "headphones": headphones, "kind": kind}
             with pytest.raises(NothingLeft) as refusal:
                 plan(LEARNED, state, (condition, *others), **told)
             assert refusal.value.extra["possible"] == ["Background sound without rhythmic tones"]
@@ -202,11 +204,15 @@ EVERY_CHOICE = list(product(("best", "surprise", "last"), LISTENING))
 
 @pytest.mark.parametrize("conditions", [*combinations(ALL, 1), *combinations(ALL, 2)], ids="+".join)
 def test_no_choice_leads_past_the_screening(conditions: tuple[str, ...]) -> None:
-    """Every condition and pair, every state, choice and way of listening: no beat where one blocks, no cap exceeded."""
+    """Every condition and pair, every state, choice and way of listening: no beat where one blocks, no cap exceeded.
+
+    Every condition alone with every kind of session, too.
+    """
     left = screening.limits(conditions)
-    for state, (choice, listening) in product(STATES, EVERY_CHOICE):
+    kinds = KINDS if len(conditions) == 1 else ("morning",)
+    for state, (choice, listening), kind in product(STATES, EVERY_CHOICE, kinds):
         told: dict[str, Any] = {
-            "choice": choice, "listening": listening, "before": BEFORE, "seed": 7, "minutes": 240, "kind": "morning"
+            "choice": choice, "listening": listening, "before": BEFORE, "seed": 7, "minutes": 240, "kind": kind
         }
         for profile in (LOUD, LEARNED):
             try:

@@ -32,12 +32,20 @@ BEGIN
 END
 $$;
 
+-- The covariance before the first rating, of a kernel by distance.
+CREATE OR REPLACE FUNCTION learning_prior_covariance(kernel double precision[]) RETURNS double precision[]
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+    SELECT array_agg(kernel[j - k + 1] ORDER BY p) FROM learning_kernel
+$$;
+
 -- Signatures of earlier versions, which CREATE OR REPLACE would leave.
 DROP FUNCTION IF EXISTS learning_update(
     jsonb, learning_band, double precision, double precision, double precision);
 DROP FUNCTION IF EXISTS learning_step(jsonb, integer, integer, double precision, jsonb, jsonb);
 
 -- Forgets a little towards home (mean) and kernel (covariance), where a curve also begins; then learns y at hz.
+-- The kernel is the covariance of two points by their distance, [distance + 1].
 -- Returns the curve after it, and the mean at hz before and after.
 CREATE OR REPLACE FUNCTION learning_update(
     curve jsonb, home double precision[], kernel double precision[], in_band learning_band,
@@ -47,7 +55,7 @@ LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     mean double precision[] := coalesce(learning_numbers(curve -> 'm'), home);
-    covariance double precision[] := coalesce(learning_numbers(curve -> 'C'), kernel);
+    covariance double precision[] := coalesce(learning_numbers(curve -> 'C'), learning_prior_covariance(kernel));
     before double precision[] := mean;
     u double precision := 8 * (hz - in_band.low_hz) / (in_band.high_hz - in_band.low_hz);
     i integer := least(7, floor(u)::integer);
@@ -61,15 +69,10 @@ DECLARE
     keep_root CONSTANT double precision := 0.99498743710662;  -- its square root
     most_surprise CONSTANT double precision := 0.6;
 BEGIN
-    FOR j IN 1..9 LOOP
-        mean[j] := home[j] + keep_root * (mean[j] - home[j]);
-    END LOOP;
-    FOR q IN 1..45 LOOP
-        covariance[q] := keep * covariance[q] + (1 - keep) * kernel[q];
-    END LOOP;
     FOR j IN 0..8 LOOP
-        gain[j + 1] := (1 - t) * covariance[learning_pair(i, j)]
-            + t * covariance[learning_pair(i + 1, j)];
+        mean[j + 1] := home[j + 1] + keep_root * (mean[j + 1] - home[j + 1]);
+        gain[j + 1] := (1 - t) * (keep * covariance[learning_pair(i, j)] + (1 - keep) * kernel[abs(i - j) + 1])
+            + t * (keep * covariance[learning_pair(i + 1, j)] + (1 - keep) * kernel[abs(i + 1 - j) + 1]);
     END LOOP;
     spread := (1 - t) * gain[i + 1] + t * gain[i + 2] + noise;
     surprise := greatest(-most_surprise,
@@ -78,7 +81,7 @@ BEGIN
         mean[j] := mean[j] + gain[j] * surprise / spread;
         FOR k IN 1..j LOOP
             p := p + 1;
-            covariance[p] := covariance[p] - gain[j] * gain[k] / spread;
+            covariance[p] := keep * covariance[p] + (1 - keep) * kernel[j - k + 1] - gain[j] * gain[k] / spread;
         END LOOP;
     END LOOP;
     curve_after := jsonb_build_object(
@@ -113,9 +116,11 @@ DECLARE
     y double precision;
     noise double precision;
     in_band learning_band;
+    bands jsonb := state -> 'bands';
+    groups jsonb := state -> 'groups';
     curve_key text;
     curve jsonb;
-    curve_after jsonb;
+    updated record;  -- by an assignment and not by SELECT INTO, which is ten times as long under way
     prior double precision[];
     own_prior double precision[];
     kernel double precision[];
@@ -158,14 +163,15 @@ BEGIN
     END IF;
     IF y IS NOT NULL AND hz BETWEEN 0.5 AND 50 THEN
         SELECT * INTO in_band FROM learning_band WHERE low_hz <= hz ORDER BY low_hz DESC LIMIT 1;
-        prior := ARRAY(SELECT one.mean FROM learning_prior AS one WHERE band = in_band.band ORDER BY j);
-        SELECT array_agg(covariance ORDER BY p), array_agg(group_covariance ORDER BY p)
-        INTO kernel, own_kernel FROM learning_kernel;
-        curve := state -> 'bands' -> in_band.band;
-        SELECT * INTO curve_after, moved FROM learning_update(curve, prior, kernel, in_band, hz, y, noise);
-        state := jsonb_set(state, ARRAY['bands', in_band.band], curve_after);
-        own_prior := ARRAY(SELECT one.mean FROM learning_group_prior AS one
-                           WHERE state_group = of_group AND band = in_band.band ORDER BY j);
+        SELECT ARRAY(SELECT one.mean FROM learning_prior AS one WHERE band = in_band.band ORDER BY j),
+               ARRAY(SELECT one.mean FROM learning_group_prior AS one
+                     WHERE state_group = of_group AND band = in_band.band ORDER BY j)
+        INTO prior, own_prior;
+        SELECT array_agg(covariance ORDER BY j), array_agg(group_covariance ORDER BY j)
+        INTO kernel, own_kernel FROM learning_kernel WHERE k = 0;
+        curve := bands -> in_band.band;
+        updated := learning_update(curve, prior, kernel, in_band, hz, y, noise);
+        bands := bands || jsonb_build_object(in_band.band, updated.curve_after);
         -- The curve of such states, if they have one in this band: at home half-way to what the band knew before.
         IF own_prior <> '{}' THEN
             mean := coalesce(learning_numbers(curve -> 'm'), prior);
@@ -173,17 +179,18 @@ BEGIN
                 own_prior[point] := own_prior[point] + borrow * (mean[point] - prior[point]);
             END LOOP;
             curve_key := of_group || '_' || in_band.band;
-            SELECT * INTO curve_after, moved
-            FROM learning_update(state -> 'groups' -> curve_key, own_prior, own_kernel, in_band, hz, y, noise);
-            state := jsonb_set(state, ARRAY['groups', curve_key], curve_after);
-            moved := moved || jsonb_build_object('group', of_group);
+            updated := learning_update(groups -> curve_key, own_prior, own_kernel, in_band, hz, y, noise);
+            groups := groups || jsonb_build_object(curve_key, updated.curve_after);
+            moved := jsonb_build_object('group', of_group);
         END IF;
+        moved := moved || updated.moved;
     END IF;
 
     change := moved || jsonb_build_object(
         'sens', jsonb_build_array(state -> 'sens', sens), 'trans', jsonb_build_array(state -> 'trans', trans),
         'vol', jsonb_build_array(state -> 'vol', vol), 'flags', flags);
-    state := state || jsonb_build_object(
-        'n', (state -> 'n')::integer + 1, 'sens', sens, 'trans', trans, 'vol', vol, 'nt', nt);
+    state := jsonb_build_object(
+        'v', 2, 'n', (state -> 'n')::integer + 1, 'sens', sens, 'trans', trans, 'vol', vol, 'nt', nt,
+        'bands', bands, 'groups', groups);
 END
 $$;

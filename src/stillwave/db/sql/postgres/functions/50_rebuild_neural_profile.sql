@@ -20,11 +20,14 @@ AS $$
 DECLARE
     profile neural_profiles;
 BEGIN
-    IF NOT learning_allowed(person) THEN
-        RETURN NULL;
-    END IF;
-    SELECT * INTO profile FROM neural_profiles WHERE user_id = person FOR NO KEY UPDATE;
+    SELECT * INTO profile FROM neural_profiles
+    WHERE user_id = person
+      AND EXISTS (SELECT FROM users WHERE id = person AND NOT processing_restricted AND account_status <> 'disabled')
+    FOR NO KEY UPDATE;
     IF NOT FOUND THEN
+        IF NOT learning_allowed(person) THEN
+            RETURN NULL;
+        END IF;
         INSERT INTO neural_profiles (user_id, optimal_transition_time, sensitivity_level, contraindications)
         VALUES (person, 240, 5, ARRAY(
             SELECT DISTINCT flag
@@ -100,6 +103,7 @@ AS $$
 DECLARE
     base learning_base;
     feedback record;
+    step record;
 BEGIN
     PERFORM FROM neural_profiles WHERE user_id = NEW.user_id FOR NO KEY UPDATE;
     base.state := learning_origin(NEW.user_id);
@@ -107,9 +111,9 @@ BEGIN
         SELECT * FROM learning_feedback
         WHERE user_id = NEW.user_id AND session_start_time < NEW.keep_before ORDER BY created_at, id
     LOOP
-        SELECT step.state INTO base.state
-        FROM learning_step(base.state, feedback.rating, feedback.effectiveness, feedback.hz,
-                           feedback.physical_effects, feedback.mental_effects, feedback.state_group) AS step;
+        step := learning_step(base.state, feedback.rating, feedback.effectiveness, feedback.hz,
+                              feedback.physical_effects, feedback.mental_effects, feedback.state_group);
+        base.state := step.state;
         base.created_at := feedback.created_at;
         DELETE FROM profile_history WHERE user_id = NEW.user_id AND feedback_id = feedback.id;
     END LOOP;
@@ -132,7 +136,7 @@ AS $$
 DECLARE
     folded learning_checkpoint;
     feedback record;
-    change jsonb;
+    step record;
 BEGIN
     IF (learning_profile(person)).id IS NULL THEN
         RETURN;
@@ -154,11 +158,11 @@ BEGIN
         WHERE user_id = person AND (created_at, id) > (folded.created_at, folded.feedback_id)
         ORDER BY created_at, id
     LOOP
-        SELECT step.state, step.change INTO folded.state, change
-        FROM learning_step(folded.state, feedback.rating, feedback.effectiveness, feedback.hz,
-                           feedback.physical_effects, feedback.mental_effects, feedback.state_group) AS step;
+        step := learning_step(folded.state, feedback.rating, feedback.effectiveness, feedback.hz,
+                              feedback.physical_effects, feedback.mental_effects, feedback.state_group);
+        folded.state := step.state;
         folded.created_at := feedback.created_at;
-        PERFORM learning_note(person, feedback.id, feedback.created_at, folded.state, change);
+        PERFORM learning_note(person, feedback.id, feedback.created_at, step.state, step.change);
     END LOOP;
     PERFORM learning_store(person, folded.state, nullif(folded.created_at, '-infinity'), NULL);
 END

@@ -5,8 +5,11 @@ SET extra_float_digits = 1  -- floats keep every digit on their way into JSON
 AS $$
 DECLARE
     profile neural_profiles;
-    new_state jsonb;
-    new_change jsonb;
+    readable boolean;
+    folded boolean;
+    newer boolean;
+    feedback record;
+    step record;
 BEGIN
     IF NOT NEW.learns THEN
         RETURN NULL;
@@ -20,31 +23,28 @@ BEGIN
     END IF;
 
     -- Rows of one INSERT are all there before the first trigger runs; profile_history tells which are folded.
-    IF EXISTS (SELECT FROM profile_history WHERE user_id = NEW.user_id AND feedback_id = NEW.id) THEN
+    -- Newer: this is a late arrival, or commits are out of order.
+    SELECT EXISTS (SELECT FROM profile_history WHERE user_id = NEW.user_id AND feedback_id = NEW.id),
+           EXISTS (SELECT FROM profile_history
+                   WHERE user_id = NEW.user_id AND created_at >= NEW.created_at
+                     AND (created_at, feedback_id) > (NEW.created_at, NEW.id))
+    INTO folded, newer;
+    readable := learning_readable(profile.base_frequency_response);
+    IF folded OR newer OR NOT readable THEN
         PERFORM learning_stick(NEW.user_id, NEW.physical_effects, NEW.mental_effects);
-        RETURN NULL;
-    END IF;
-    -- Older than something already folded (a late arrival, or commits out of order), or nothing to go on.
-    IF NOT learning_readable(profile.base_frequency_response)
-       OR EXISTS (SELECT FROM profile_history
-                  WHERE user_id = NEW.user_id AND created_at >= NEW.created_at
-                    AND (created_at, feedback_id) > (NEW.created_at, NEW.id)) THEN
-        PERFORM learning_stick(NEW.user_id, NEW.physical_effects, NEW.mental_effects);
-        PERFORM rebuild_neural_profile(
-            NEW.user_id, CASE WHEN learning_readable(profile.base_frequency_response) THEN NEW.created_at END);
+        IF NOT folded THEN
+            PERFORM rebuild_neural_profile(NEW.user_id, CASE WHEN readable THEN NEW.created_at END);
+        END IF;
         RETURN NULL;
     END IF;
 
-    SELECT step.state, step.change INTO new_state, new_change
-    FROM learning_feedback AS feedback
-    CROSS JOIN LATERAL learning_step(
-        profile.base_frequency_response, feedback.rating, feedback.effectiveness, feedback.hz,
-        feedback.physical_effects, feedback.mental_effects, feedback.state_group) AS step
-    WHERE feedback.user_id = NEW.user_id AND feedback.id = NEW.id
-      AND feedback.session_start_time = NEW.session_start_time;
-    PERFORM learning_note(NEW.user_id, NEW.id, NEW.created_at, new_state, new_change);
-    PERFORM learning_store(NEW.user_id, new_state, NEW.created_at, coalesce(new_change ->> 'band', ''));
-    IF new_change -> 'flags' <> '[]' THEN
+    SELECT * INTO feedback FROM learning_feedback
+    WHERE user_id = NEW.user_id AND id = NEW.id AND session_start_time = NEW.session_start_time;
+    step := learning_step(profile.base_frequency_response, feedback.rating, feedback.effectiveness, feedback.hz,
+                          feedback.physical_effects, feedback.mental_effects, feedback.state_group);
+    PERFORM learning_note(NEW.user_id, NEW.id, NEW.created_at, step.state, step.change);
+    PERFORM learning_store(NEW.user_id, step.state, NEW.created_at, coalesce(step.change ->> 'band', ''));
+    IF step.change -> 'flags' <> '[]' THEN
         PERFORM learning_stick(NEW.user_id, NEW.physical_effects, NEW.mental_effects);
     END IF;
     RETURN NULL;

@@ -29,13 +29,18 @@ BEGIN
     CROSS JOIN learning_feedback AS feedback ON feedback.user_id = fold.user_id
     WHERE fold.user_id = NEW.user_id AND (feedback.created_at, feedback.id) > (fold.folded_at, fold.folded_id)
     ORDER BY feedback.created_at, feedback.id;
-    UPDATE learning_fold SET touched = NULL WHERE user_id = NEW.user_id;
-    INSERT INTO store_neural_profile (user_id) VALUES (NEW.user_id);
+    INSERT INTO store_neural_profile (user_id, band)
+    SELECT NEW.user_id, band FROM learning_band WHERE band <> 'beta';
+    DELETE FROM learning_fold WHERE user_id = NEW.user_id;
 END;
 
--- Writes the folded state into the profile, with the columns that follow from it.
+-- Writes the folded state into the profile, with the columns that follow from it; of the preferred ranges that of
+-- `band`: the stretch around the best-rated point k that the ratings cannot tell from it, half a grid step each side and
+-- clipped to the band; NULL for a band without ratings. The twin of curve.preferred_range(). The pair (j, k), j >= k,
+-- stands at j * (j + 1) / 2 + k of the covariance.
+DROP VIEW IF EXISTS learning_range;  -- of an earlier version
 DROP VIEW IF EXISTS store_neural_profile;
-CREATE VIEW store_neural_profile AS SELECT user_id FROM neural_profiles WHERE false;
+CREATE VIEW store_neural_profile AS SELECT user_id, touched AS band FROM learning_fold WHERE false;
 
 CREATE TRIGGER store_neural_profile_row INSTEAD OF INSERT ON store_neural_profile
 BEGIN
@@ -45,37 +50,21 @@ BEGIN
         optimal_transition_time = CAST(json_extract(fold.state, '$.trans') + 0.5 AS INTEGER),
         updated_at = coalesce(fold.moved_at, nullif(fold.folded_at, ''),
                               (SELECT created_at FROM learning_base WHERE user_id = NEW.user_id),
-                              neural_profiles.created_at)
+                              neural_profiles.created_at),
+        delta_range_low = CASE NEW.band WHEN 'delta' THEN range.low_hz ELSE delta_range_low END,
+        delta_range_high = CASE NEW.band WHEN 'delta' THEN range.high_hz ELSE delta_range_high END,
+        theta_range_low = CASE NEW.band WHEN 'theta' THEN range.low_hz ELSE theta_range_low END,
+        theta_range_high = CASE NEW.band WHEN 'theta' THEN range.high_hz ELSE theta_range_high END,
+        alpha_range_low = CASE NEW.band WHEN 'alpha' THEN range.low_hz ELSE alpha_range_low END,
+        alpha_range_high = CASE NEW.band WHEN 'alpha' THEN range.high_hz ELSE alpha_range_high END,
+        gamma_range_low = CASE NEW.band WHEN 'gamma' THEN range.low_hz ELSE gamma_range_low END,
+        gamma_range_high = CASE NEW.band WHEN 'gamma' THEN range.high_hz ELSE gamma_range_high END
     FROM learning_fold AS fold
-    WHERE neural_profiles.user_id = NEW.user_id AND fold.user_id = NEW.user_id;
-    INSERT INTO learning_range (user_id, band)
-    SELECT user_id, band FROM learning_fold CROSS JOIN learning_band
-    WHERE user_id = NEW.user_id AND coalesce(touched, band) = band AND band <> 'beta';
-    DELETE FROM learning_fold WHERE user_id = NEW.user_id;
-END;
-
--- Writes the preferred range of a band of the state being folded: the stretch around the best-rated point k that the
--- ratings cannot tell from it, half a grid step each side and clipped to the band; NULL for a band without ratings.
--- The twin of curve.preferred_range(). The pair (j, k), j >= k, stands at j * (j + 1) / 2 + k of the covariance.
-DROP VIEW IF EXISTS learning_range;
-CREATE VIEW learning_range AS SELECT user_id, touched AS band FROM learning_fold WHERE false;
-
-CREATE TRIGGER learning_range_row INSTEAD OF INSERT ON learning_range
-BEGIN
-    UPDATE neural_profiles
-    SET delta_range_low = CASE NEW.band WHEN 'delta' THEN work.low_hz ELSE delta_range_low END,
-        delta_range_high = CASE NEW.band WHEN 'delta' THEN work.high_hz ELSE delta_range_high END,
-        theta_range_low = CASE NEW.band WHEN 'theta' THEN work.low_hz ELSE theta_range_low END,
-        theta_range_high = CASE NEW.band WHEN 'theta' THEN work.high_hz ELSE theta_range_high END,
-        alpha_range_low = CASE NEW.band WHEN 'alpha' THEN work.low_hz ELSE alpha_range_low END,
-        alpha_range_high = CASE NEW.band WHEN 'alpha' THEN work.high_hz ELSE alpha_range_high END,
-        gamma_range_low = CASE NEW.band WHEN 'gamma' THEN work.low_hz ELSE gamma_range_low END,
-        gamma_range_high = CASE NEW.band WHEN 'gamma' THEN work.high_hz ELSE gamma_range_high END
-    FROM (
+    CROSS JOIN (
         WITH
         known (mean, covariance) AS MATERIALIZED (
             SELECT json_extract(state, '$.bands.' || NEW.band || '.m'), json_extract(state, '$.bands.' || NEW.band || '.C')
-            FROM learning_fold WHERE user_id = NEW.user_id),
+            FROM learning_fold WHERE user_id = NEW.user_id AND NEW.band <> ''),
         top (k, mean) AS MATERIALIZED (
             SELECT key, value FROM known CROSS JOIN json_each(known.mean) ORDER BY value DESC, key LIMIT 1),
         far (j, k) AS MATERIALIZED (
@@ -94,8 +83,8 @@ BEGIN
                min(band.high_hz, band.low_hz + (band.high_hz - band.low_hz) / 8
                    * (coalesce((SELECT min(j) - 1 FROM far WHERE j > far.k), 8) + 0.5)) AS high_hz
         FROM (SELECT 1) LEFT JOIN learning_band AS band ON band.band = NEW.band AND EXISTS (SELECT 1 FROM top)
-    ) AS work
-    WHERE neural_profiles.user_id = NEW.user_id;
+    ) AS range
+    WHERE neural_profiles.user_id = NEW.user_id AND fold.user_id = NEW.user_id;
 END;
 
 -- Makes a missing profile. Its state is NULL, so that the fold which follows is a rebuild: there may be earlier

@@ -14,8 +14,8 @@ BEGIN
     SELECT user_id, NEW.id FROM learning_person WHERE user_id = NEW.user_id;
 
     -- Folded at once, unless something newer is folded already or the state cannot be read ...
-    INSERT INTO learning_fold (user_id, state, folded_at, folded_id, touched)
-    SELECT user_id, base_frequency_response, '', '', ''
+    INSERT INTO learning_fold (user_id, state, folded_at, folded_id)
+    SELECT user_id, base_frequency_response, '', ''
     FROM neural_profiles
     WHERE user_id = NEW.user_id
       AND user_id IN (SELECT user_id FROM learning_person)
@@ -29,7 +29,8 @@ BEGIN
     CROSS JOIN learning_feedback AS feedback ON feedback.user_id = fold.user_id
     WHERE fold.user_id = NEW.user_id AND feedback.id = NEW.id
       AND feedback.session_start_time = NEW.session_start_time;
-    INSERT INTO store_neural_profile (user_id) SELECT user_id FROM learning_fold WHERE user_id = NEW.user_id;
+    INSERT INTO store_neural_profile (user_id, band) SELECT user_id, touched FROM learning_fold WHERE user_id = NEW.user_id;
+    DELETE FROM learning_fold WHERE user_id = NEW.user_id;
     -- ... then it is folded anew from there, or from the beginning.
     INSERT INTO rebuild_neural_profile (user_id, since)
     SELECT NEW.user_id,

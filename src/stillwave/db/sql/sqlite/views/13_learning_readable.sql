@@ -20,20 +20,17 @@ WHERE json_type(base_frequency_response) = 'object'
   AND json_type(base_frequency_response, '$.groups') = 'object'
   AND NOT EXISTS (
       SELECT 1
-      FROM (SELECT 'bands' AS place, key, type, value FROM json_each(base_frequency_response, '$.bands')
+      FROM (SELECT key, fullkey, key IN (SELECT band FROM learning_band) AS known
+            FROM json_each(base_frequency_response, '$.bands')
             UNION ALL
-            SELECT 'groups', key, type, value FROM json_each(base_frequency_response, '$.groups')) AS curve
-      WHERE place = 'bands' AND curve.key NOT IN (SELECT band FROM learning_band)
-         OR place = 'groups'
-            AND curve.key NOT IN (SELECT state_group || '_' || band FROM learning_group_prior WHERE j = 0)
-         OR curve.type <> 'object'
-         OR json_type(curve.value, '$.n') IS NOT 'integer'
-         OR json_extract(curve.value, '$.n') NOT BETWEEN 1 AND 999999999
-         OR json_type(curve.value, '$.m') IS NOT 'array'
-         OR json_type(curve.value, '$.C') IS NOT 'array'
-         OR json_array_length(curve.value, '$.m') <> 9
-         OR json_array_length(curve.value, '$.C') <> 45
-         OR EXISTS (SELECT 1 FROM json_each(curve.value, '$.m')
-                    WHERE type NOT IN ('integer', 'real') OR abs(value) > 10)
-         OR EXISTS (SELECT 1 FROM json_each(curve.value, '$.C')
-                    WHERE type NOT IN ('integer', 'real') OR abs(value) > 10));
+            SELECT key, fullkey, key IN (SELECT state_group || '_' || band FROM learning_group_prior WHERE j = 0)
+            FROM json_each(base_frequency_response, '$.groups'))
+      WHERE CASE WHEN known THEN  -- else its path might not be one
+                json_type(base_frequency_response, fullkey || '.n') IS NOT 'integer'
+                OR json_extract(base_frequency_response, fullkey || '.n') NOT BETWEEN 1 AND 999999999
+                OR json_array_length(base_frequency_response, fullkey || '.m') IS NOT 9
+                OR json_array_length(base_frequency_response, fullkey || '.C') IS NOT 45
+            ELSE true END)
+  AND NOT EXISTS (  -- all that stands in a list
+      SELECT 1 FROM json_tree(base_frequency_response)
+      WHERE typeof(key) = 'integer' AND (type NOT IN ('integer', 'real') OR atom NOT BETWEEN -10 AND 10));
