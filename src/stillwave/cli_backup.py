@@ -66,7 +66,7 @@ def add_to(app: typer.Typer, opened: Opened, load: Callable[[], Settings]) -> No
         file: Annotated[Path, typer.Argument(help="A file that `stillwave backup` wrote.")],
         keys: Annotated[Path | None, typer.Option(help="The newest copy of the key store, where the data folder has none.")] = None,
         one_role: Annotated[bool, typer.Option("--one-role", help="As for `db init`.")] = False,  # noqa: FBT002
-        without_keys: Annotated[bool, typer.Option("--without-keys", help="Erase who has no key in an older copy of it.")] = False,  # noqa: FBT002
+        without_keys: Annotated[bool, typer.Option("--without-keys", help="Erase who is newer than the key store.")] = False,  # noqa: FBT002
     ) -> None:
         """Restore a backup into an empty data folder or an empty database."""
         from stillwave.operator import backup

@@ -150,8 +150,8 @@ def test_backup_and_restore_bring_everything_back_and_an_erased_person_not(
             assert audit.verify(tx) == {}
 
 
-def test_an_older_copy_of_the_keys_does_not_erase_new_people_unasked(lived: Lived, empty_settings: Settings) -> None:
-    with pytest.raises(BadBackup, match="older than this backup, and 1 people"):
+def test_an_older_key_store_does_not_erase_new_people_unasked(lived: Lived, empty_settings: Settings) -> None:
+    with pytest.raises(BadBackup, match="1 people of this backup have no key"):
         restored(empty_settings, lived.database, lived.keys_before_bob)
     assert not empty_settings.keys_file.exists()
     done = restored(empty_settings, lived.database, lived.keys_before_bob, without_keys=True)

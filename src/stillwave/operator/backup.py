@@ -100,9 +100,9 @@ def restore(
 ) -> Restored:  # fmt: skip
     """The backup is the database of these settings, which was empty; whoever was erased since is erased in it again.
 
-    All of the file is read and proven before anything is touched, and all is restored or nothing. Erased is who has
-    no key in the key store of the data folder, or in the copy `keys` of it where there is none. If that copy is older
-    than the backup, people without a key may be new ones: then that is refused, unless `without_keys`.
+    All of the file is read and proven before anything is touched, and all is restored or nothing. Who was erased the
+    key store of the data folder knows, or the copy `keys` of it where there is none. People without a key of whom it
+    does not know that they were erased are newer than it: that is refused, unless `without_keys` erases them.
     """
     root = load_root_key(settings, may_create=False)
     reader = Reader(path, "database", backup_key(root))
@@ -110,13 +110,12 @@ def restore(
     _check_fit(settings, path, manifest)
     copied = _copied_keys(settings, root, keys)
     fresh = not settings.database_file.exists()
-    may_be_new = copied is not None and copied[0] < reader.head.at and not without_keys
     if copied is not None:
-        _place_keys(settings, root, copied[1])
+        _place_keys(settings, root, copied)
     try:
         database = open_database(settings)
         try:
-            return _fill(database, reader, manifest, now, told, one_role=one_role, may_be_new=may_be_new)
+            return _fill(database, reader, manifest, now, told, one_role=one_role, without_keys=without_keys)
         finally:
             database.close()
             database.vault.keys.close()
@@ -131,7 +130,7 @@ def restore(
 
 
 def _fill(
-    database: Engine, reader: Reader, manifest: Manifest, now: dt.datetime, told: Told, *, one_role: bool, may_be_new: bool
+    database: Engine, reader: Reader, manifest: Manifest, now: dt.datetime, told: Told, *, one_role: bool, without_keys: bool
 ) -> Restored:
     if migrate.check(database) != "empty":
         raise BadBackup(
@@ -143,12 +142,15 @@ def _fill(
     def fill(raw: Any) -> None:  # noqa: ANN401
         load(raw)
         people.update(UUID(str(row[0])) for row in raw.execute("SELECT id FROM users").fetchall())
-        erased.update(people - database.vault.keys.people())
-        if erased and may_be_new:
+        erased.update(people & {user_id for user_id, _ in database.vault.keys.erased()})
+        keyless = people - erased - database.vault.keys.people()
+        if keyless and not without_keys:
             raise BadBackup(
-                f"The copy of the key store is older than this backup, and {len(erased)} people have no key in it: were "
-                "they erased, or new? Take a newer copy, or say --without-keys to erase them. Nothing was restored."
+                f"{len(keyless)} people of this backup have no key in the key store, which does not know that they were "
+                "erased: it is older than the backup. Take a newer copy of it, or say --without-keys to erase them. "
+                "Nothing was restored."
             )
+        erased.update(keyless)
         for user_id in erased:  # in the same transaction: they never come back, not even for a moment
             for place in ("users WHERE id", "jobs WHERE user_id"):
                 raw.execute(f"DELETE FROM {place} = '{user_id}'")  # noqa: S608  a UUID of ours
@@ -170,8 +172,8 @@ def _check_fit(settings: Settings, path: Path, manifest: Manifest) -> None:
         raise BadBackup(f"{path} was made by a newer Stillwave ({manifest.program}, schema {manifest.revision}). Install that one.")
 
 
-def _copied_keys(settings: Settings, root: RootKey, keys: Path | None) -> tuple[dt.datetime, bytes] | None:
-    """When the copy of the key store was made, and what it holds; None when the data folder has its key store."""
+def _copied_keys(settings: Settings, root: RootKey, keys: Path | None) -> bytes | None:
+    """What the copy of the key store holds; None when the data folder has its key store."""
     if settings.keys_file.exists():
         if keys is not None:
             raise BadBackup(
@@ -186,8 +188,7 @@ def _copied_keys(settings: Settings, root: RootKey, keys: Path | None) -> tuple[
         )
     reader = Reader(keys, "keys", backup_key(root))
     reader.check()
-    body = b"".join(base64.b64decode(line) for _, pieces in reader.parts() for piece in pieces for line in piece.splitlines())
-    return reader.head.at, body
+    return b"".join(base64.b64decode(line) for _, pieces in reader.parts() for piece in pieces for line in piece.splitlines())
 
 
 def _place_keys(settings: Settings, root: RootKey, body: bytes) -> None:
