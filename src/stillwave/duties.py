@@ -12,6 +12,7 @@ from stillwave.jobs.worker import Duty, Stopped, Worker
 from stillwave.log import log
 from stillwave.operator import actions as operator
 from stillwave.privacy import actions as privacy
+from stillwave.privacy import erasure
 from stillwave.reminders import actions as reminders
 from stillwave.sessions import audio
 from stillwave.sessions.actions import MEASURE
@@ -33,6 +34,9 @@ def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
         files.sweep_strays(now)
         operator.retain(kit.database, now)
         files.sweep()
+
+    def erasures(_job: Job, now: dt.datetime, _stop: Stop) -> None:
+        _make_final(kit, files, now)
 
     def sweep(_job: Job, _now: dt.datetime, _stop: Stop) -> None:
         erase_again(kit, files)
@@ -56,11 +60,24 @@ def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
         "partitions": Duty(do=partitions, every=_HOUR),
         "retention": Duty(do=retention, every=_HOUR),
         "sweep": Duty(do=sweep, every=_HOUR),
+        "erasures": Duty(do=erasures, every=_HOUR),
         "reminders": Duty(do=take_reminders, every=_MINUTE),
         PLAN_REMINDERS: Duty(do=plan_reminders),
         reminders.SEND: Duty(do=send_reminder),
         MEASURE: Duty(do=measure, lane="slow"),
     }
+
+
+def _make_final(kit: Kit, files: audio.SoundFiles, now: dt.datetime) -> None:
+    """Whose days to change their mind are over is erased, and has the receipt by mail."""
+    people = erasure.due(kit.database, now)
+    if not people:
+        return
+    operator.check_clock(kit.database, now)
+    for gone in erasure.finish(kit.database, people, now):
+        address = f"/receipts/{erasure.token(kit.database.vault, gone.receipt.person)}"
+        kit.mail.send(gone.email, *erasure.gone_mail(kit.settings.base_url, address, gone.receipt))
+    files.sweep()
 
 
 def erase_again(kit: Kit, files: audio.SoundFiles) -> None:

@@ -27,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     works_inside: bool = True
     metrics_token: str | None = None
     slow_query_ms: int = 500
+    erasure_days: int = 7
 
     @property
     def database_file(self) -> Path:
@@ -95,6 +96,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         works_inside=worker == "inside",
         metrics_token=read("METRICS_TOKEN"),
         slow_query_ms=_whole(read("SLOW_QUERY_MS"), "STILLWAVE_SLOW_QUERY_MS", 500, 0, 600_000),
+        erasure_days=_whole(read("ERASURE_DAYS"), "STILLWAVE_ERASURE_DAYS", 7, 0, 30),
     )
 
 
