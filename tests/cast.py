@@ -43,7 +43,7 @@ class Clock:
 
 def settings_for(data_dir: Path, database_url: str | None = None) -> Settings:
     """Settings as an operator would set them, with a known root key."""
-    environ = {"STILLWAVE_DATA_DIR": str(data_dir), "STILLWAVE_ROOT_KEY": ROOT_KEY}
+    environ = {"STILLWAVE_DATA_DIR": str(data_dir), "STILLWAVE_ROOT_KEY": ROOT_KEY, "STILLWAVE_ERASURE_DAYS": "0"}
     if database_url:
         environ["STILLWAVE_DATABASE_URL"] = database_url
     return load(environ)

@@ -115,7 +115,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
         exception_handlers={Exception: problem.refuse},
         request_max_body_size=_BODY_MOST_BYTES,
         lifespan=[running],
-        compression_config=CompressionConfig(backend="gzip", exclude=[r"audio\.(wav|flac|opus)"]),
+        compression_config=CompressionConfig(backend="gzip", exclude=[r"audio\.(wav|flac|opus)", "/export"]),
         openapi_config=OpenAPIConfig(
             title="Stillwave",
             version=__version__,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stillwave import __version__, cli_audit, cli_backup, cli_sound, errors, log
+from stillwave import __version__, cli_audit, cli_backup, cli_privacy, cli_sound, errors, log
 from stillwave.cli_sound import plain, progress, say
 from stillwave.settings import Settings, load
 
@@ -35,6 +35,8 @@ jobs_app = typer.Typer(help="Work that waits, and what failed.", no_args_is_help
 app.add_typer(db_app, name="db")
 log_app = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
+cli_privacy.add_to(user_app)
+app.add_typer(cli_privacy.receipt_app, name="receipt")
 app.add_typer(log_app, name="audit-log")
 app.add_typer(jobs_app, name="jobs")
 
@@ -108,6 +110,7 @@ def start(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,  # noqa: FBT002
 ) -> None:
     """Without a command: serve."""
+    context.obj = _open  # for commands of other modules, which stand below this one
     if version:
         print(__version__)  # noqa: T201
         raise typer.Exit

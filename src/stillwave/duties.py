@@ -14,6 +14,7 @@ from stillwave.log import log
 from stillwave.operator import actions as operator
 from stillwave.operator import backup
 from stillwave.privacy import actions as privacy
+from stillwave.privacy import erasure
 from stillwave.reminders import actions as reminders
 from stillwave.sessions import audio
 from stillwave.sessions.actions import MEASURE
@@ -36,8 +37,8 @@ def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
         operator.retain(kit.database, now)
         files.sweep()
 
-    def backups(_job: Job, now: dt.datetime, _stop: Stop) -> None:
-        backup.keep(kit.settings, kit.database, now)
+    def erasures(_job: Job, now: dt.datetime, _stop: Stop) -> None:
+        _make_final(kit, files, now)
 
     def sweep(_job: Job, _now: dt.datetime, _stop: Stop) -> None:
         erase_again(kit, files)
@@ -60,14 +61,26 @@ def duties(kit: Kit, files: audio.SoundFiles) -> dict[str, Duty]:
     return {
         "partitions": Duty(do=partitions, every=_HOUR),
         "retention": Duty(do=retention, every=_HOUR),
-        "backup": Duty(do=backups, every=_HOUR, lane="slow"),
         "sweep": Duty(do=sweep, every=_HOUR),
-        **_watching(kit),
+        "erasures": Duty(do=erasures, every=_HOUR),
         "reminders": Duty(do=take_reminders, every=_MINUTE),
         PLAN_REMINDERS: Duty(do=plan_reminders),
         reminders.SEND: Duty(do=send_reminder),
         MEASURE: Duty(do=measure, lane="slow"),
+        **_keeping_safe(kit),
     }
+
+
+def _make_final(kit: Kit, files: audio.SoundFiles, now: dt.datetime) -> None:
+    """Whose days to change their mind are over is erased, and has the receipt by mail."""
+    people = erasure.due(kit.database, now)
+    if not people:
+        return
+    operator.check_clock(kit.database, now)
+    for gone in erasure.finish(kit.database, people, now):
+        address = f"/receipts/{erasure.token(kit.database.vault, gone.receipt.person)}"
+        kit.mail.send(gone.email, *erasure.gone_mail(kit.settings.base_url, address, gone.receipt))
+    files.sweep()
 
 
 def erase_again(kit: Kit, files: audio.SoundFiles) -> None:
@@ -78,8 +91,11 @@ def erase_again(kit: Kit, files: audio.SoundFiles) -> None:
             pass
 
 
-def _watching(kit: Kit) -> dict[str, Duty]:
-    """The work that watches over the rest."""
+def _keeping_safe(kit: Kit) -> dict[str, Duty]:
+    """The work that shows tomorrow what was there today: backups, checkpoints, the security audit."""
+
+    def backups(_job: Job, now: dt.datetime, _stop: Stop) -> None:
+        backup.keep(kit.settings, kit.database, now)
 
     def security(_job: Job, now: dt.datetime, _stop: Stop) -> None:
         found = operator.housekeeping(kit.database, now)
@@ -89,6 +105,7 @@ def _watching(kit: Kit) -> dict[str, Duty]:
         operator.keep_checkpoint(kit.settings, kit.database, now)
 
     return {
+        "backup": Duty(do=backups, every=_HOUR, lane="slow"),
         "checkpoint": Duty(do=checkpoint, every=_HOUR),
         "security_audit": Duty(do=security, every=_DAY, lane="slow"),
     }

@@ -3,7 +3,7 @@
 StillwaveError
 ├── BadInput 422            a field is wrong: names the field and what is allowed
 ├── NotSignedIn 401         └── SecondStepNeeded
-├── Forbidden 403           ├── ConsentNeeded
+├── Forbidden 403           ├── ConsentNeeded  ├── Leaving
 ├── NotFound 404            also for what belongs to someone else
 ├── Conflict 409            ├── ScreeningNeeded  ├── ConfirmNeeded  ├── NothingLeft
 ├── TooMany 429
@@ -69,6 +69,12 @@ class ConsentNeeded(Forbidden):
     """Health data may not be stored before explicit consent."""
 
     title = "Your consent is needed first"
+
+
+class Leaving(Forbidden):
+    """The person asked for erasure: until it is final or taken back, nothing else is done with the account."""
+
+    title = "This account is about to be erased"
 
 
 class NotFound(StillwaveError):

@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     backup_dir: Path | None = None
     backup_keys_dir: Path | None = None
     backup_keep_days: int = 30
+    erasure_days: int = 7
 
     @property
     def database_file(self) -> Path:
@@ -112,6 +113,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         backup_keys_dir=keys_dir,
         backup_keep_days=_whole(read("BACKUP_KEEP_DAYS"), "STILLWAVE_BACKUP_KEEP_DAYS", 30, 1, 36_500),
         slow_query_ms=_whole(read("SLOW_QUERY_MS"), "STILLWAVE_SLOW_QUERY_MS", 500, 0, 600_000),
+        erasure_days=_whole(read("ERASURE_DAYS"), "STILLWAVE_ERASURE_DAYS", 7, 0, 30),
     )
 
 

@@ -337,7 +337,8 @@ def test_definer_functions_have_a_fixed_path_and_are_closed_to_everybody_else(ad
     assert [name for name, _, anybody, _ in found if anybody] == []
     assert {name: set(who) for name, _, _, who in found} == {
         "account_of_email": {"app"}, "contact_taken": {"app"}, "days_with_metric": {"app"},
-        "people_counted": {"app", "auditor", "retention"}, "house_counted": {"app", "auditor", "retention"},
+        "people_counted": {"app", "auditor", "retention"}, "erasures_counted": {"app", "auditor", "retention"},
+        "due_erasures": {"retention"}, "house_counted": {"app", "auditor", "retention"},
         "cleanup_old_sessions": {"retention"}, "expired_months": {"retention"}, "expired_sessions": {"retention"},
         "rows_inspected": {"auditor", "retention"}, "consents_inspected": {"auditor", "retention"},
         "retire_month": {"retention"}, "ensure_partitions": {"retention"}, "due_reminders": {"retention"},

@@ -28,7 +28,7 @@ from stillwave.accounts.rules import (
     recovery_code,
 )
 from stillwave.accounts.store import SQL, Consent, Login, People, User
-from stillwave.db import audit
+from stillwave.db import audit, portable
 from stillwave.db.database import Database, Tx
 from stillwave.db.ids import uuid7
 from stillwave.errors import BadInput, ConsentNeeded, ConstraintBroken, Forbidden, NotFound, NotSignedIn
@@ -308,21 +308,34 @@ def restrict(tx: Tx, user_id: UUID, *, on: bool, now: dt.datetime) -> None:
     audit.note(tx, user_id, "restriction.on" if on else "restriction.off", now)
 
 
+def taken(tx: Tx, email: str, phone: str) -> bool:
+    """Whether somebody has this e-mail or phone number."""
+    return store.taken(tx, email, phone)
+
+
+def take_over(tx: Tx, user_id: UUID, *, account_status: str, processing_restricted: bool, now: dt.datetime) -> None:
+    """An imported account has the state it had elsewhere, and last changed `now`; the log says that it was imported."""
+    tx.run(SQL.set_status, user_id=user_id, account_status=account_status, now=now)
+    tx.run(SQL.set_restricted, user_id=user_id, restricted=processing_restricted, now=now)
+
+
 def stands(tx: Tx, user_id: UUID) -> bool:
     """Whether there is an account with this id."""
     return store.by_id(tx, user_id) is not None
 
 
-def delete(tx: Tx, user_id: UUID, now: dt.datetime, *, actor: audit.Actor = "self") -> None:
+def delete(tx: Tx, user_id: UUID, now: dt.datetime, *, actor: audit.Actor = "self", **detail: str | int) -> None:
     """The account, its rows but for the audit log, all work that waits for it, and its key are gone. Raises NotFound.
 
+    The log says how many rows went from which table (`rows.<table>`), and what `detail` adds.
     The key goes last: what failed before it changed nothing. Should the commit fail after it, its tombstone is there,
     and `privacy.actions.erase_again` finishes.
     """
+    detail |= {f"rows.{table}": count for table, count in portable.counted(tx, user_id).items()}
     jobs.forget(tx, user_id)
     if not tx.run(SQL.delete_user, user_id=user_id):
         raise NotFound("There is no such account.")
-    audit.note(tx, user_id, "account.erased", now, actor=actor)
+    audit.note(tx, user_id, "account.erased", now, actor=actor, **detail)
     tx.vault.keys.destroy(user_id, now)
 
 

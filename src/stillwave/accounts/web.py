@@ -70,6 +70,7 @@ class Person(msgspec.Struct):
     subscription_tier: str
     processing_restricted: bool
     needs: str | None
+    erasure_final_at: dt.datetime | None
 
 
 class RecoveryStart(msgspec.Struct, forbid_unknown_fields=True):
@@ -195,18 +196,18 @@ def delete_login(request: Ask, login_id: FromPath[UUID]) -> None:
 @api_delete("/api/v1/logins/current", tags=["account"])
 def delete_current_login(request: Ask) -> None:
     """Sign out."""
-    with gate.write(request) as (tx, me):
+    with gate.write(request, leaving=True) as (tx, me):
         actions.sign_out(tx, me.user_id, me.login_id, kit_of(request).clock())
 
 
 @api_get("/api/v1/me", tags=["account"])
 def read_me(request: Ask) -> Person:
     """Who is signed in, and what is missing before the first session (`needs`)."""
-    with gate.read(request) as (tx, me):
+    with gate.read(request, leaving=True) as (tx, me):
         email, phone = actions.contact(tx, me.user_id)
         return Person(
             me.user_id, email, phone, me.role, me.account_status, me.subscription_tier,
-            me.processing_restricted, me.needs,
+            me.processing_restricted, me.needs, me.leaving_at,
         )  # fmt: skip
 
 
@@ -295,7 +296,7 @@ def sign_in(request: Ask, data: Form) -> Response[Any]:
 @page_post("/sign-out")
 def sign_out(request: Ask) -> Response[Any]:
     """Sign out; the browser forgets what it kept."""
-    with gate.write(request) as (tx, me):
+    with gate.write(request, leaving=True) as (tx, me):
         actions.sign_out(tx, me.user_id, me.login_id, kit_of(request).clock())
     answer = pages.see_other(
         "/", notice="You are signed out.", cookies=[gate.login_cookie(kit_of(request).settings, None)]

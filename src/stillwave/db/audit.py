@@ -30,9 +30,12 @@ _CHECKPOINT_VERSION = 1
 # What is written down, and how a person reads it.
 ACTIONS: dict[str, str] = {
     "account.created": "The account was made",
+    "account.imported": "The account came from another Stillwave",
     "account.status": "The account was switched on or off",
     "account.tier": "The subscription tier changed",
     "account.role": "The role changed",
+    "erasure.asked": "Erasure was asked for",
+    "erasure.undone": "Erasure was taken back",
     "account.erased": "Everything was erased",
     "contact.changed": "The phone number was added",
     "login.opened": "A sign-in began",

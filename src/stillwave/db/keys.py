@@ -172,6 +172,17 @@ class KeyStore:
                 self._file.execute("ROLLBACK")
                 raise
 
+    def holds(self, user_id: UUID) -> bool:
+        """Whether there is a key of this person."""
+        with self._lock:
+            return self._file.execute("SELECT 1 FROM data_keys WHERE user_id = ?", (str(user_id),)).fetchone() is not None
+
+    def forget(self, user_id: UUID) -> None:
+        """Somebody who did not come to be after all has no key, and no tombstone either."""
+        with self._lock:
+            self._unwrapped.pop(user_id, None)
+            self._file.execute("DELETE FROM data_keys WHERE user_id = ?", (str(user_id),))
+
     def erased(self) -> list[tuple[UUID, dt.datetime]]:
         """Everybody who was erased, and when, oldest first."""
         with self._lock:

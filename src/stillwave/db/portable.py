@@ -1,28 +1,56 @@
-"""Everything that is held about one person, table by table, walked from the catalogue and opened."""
+"""Everything that is held about one person, table by table, walked from the catalogue: out and opened, in and sealed."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from stillwave.db.database import Query, Tx
 from stillwave.db.seal import PREFIX
-from stillwave.db.tables import SPAN, TABLES, TEXTS, Column, Table
+from stillwave.db.sqlite import as_text
+from stillwave.db.tables import JSON, SPAN, TABLES, TEXTS, YES_NO, Column, Table
+from stillwave.db.tables import table as find
 
 Row = dict[str, Any]
+Key = tuple[Any, ...]
+# What the database itself adds to a list of texts, where it cannot seal.
+CLEAR = "adverse:"
 
 
-def everything(tx: Tx, user_id: UUID) -> dict[str, list[Row]]:
-    """The person's rows by table; sealed values are open, JSON is decoded, kept-back columns are left out."""
-    found: dict[str, list[Row]] = {}
+def exported(table: Table) -> list[tuple[str, Column]]:
+    """The fields of an exported row with their columns, in the order of the catalogue; a range is two fields."""
+    if table.owner is None:
+        return []
+    return [(name, column) for column in table.columns if column.kept_back is None for name, _ in column.on("sqlite")]
+
+
+def page(tx: Tx, user_id: UUID, table: Table, after: Key | None, most: int) -> tuple[list[Row], Key | None]:
+    """The person's rows after the key `after`, opened, at most so many; and the key to go on from, None at the end.
+
+    The same rows look the same whichever engine they come from.
+    """
+    keys = [name for name in table.key if name != table.owner]
+    rows = tx.rows(
+        _select(table, keys, first=after is None), user_id=user_id, most=most,
+        **{f"after_{name}": value for name, value in zip(keys, after or (), strict=False)},
+    )  # fmt: skip
+    fields = exported(table)
+    opened = [{name: _value(tx, user_id, table, column, row, row[name]) for name, column in fields} for row in rows]
+    return opened, tuple(rows[-1][name] for name in keys) if len(rows) == most and keys else None
+
+
+def counted(tx: Tx, user_id: UUID) -> dict[str, int]:
+    """How many rows of the person stand in each table that erasure empties; tables without any are left out."""
+    found = {}
     for table in TABLES:
-        columns = [column for column in table.columns if column.kept_back is None]
-        if table.owner is None or not columns:
-            continue
-        rows = tx.rows(_select(table, columns), user_id=user_id)
-        found[table.name] = [_open(tx, user_id, table, columns, row) for row in rows]
-    return found
+        if table.owner and table.retention not in ("audit", "outbox", "statement"):
+            text = f"SELECT count(*) AS n FROM {table.name} WHERE {table.owner} ="  # noqa: S608  names of the catalogue
+            query = Query(f"count_{table.name}", f"{text} :user_id", f"{text} %(user_id)s")
+            found[table.name] = int(tx.value(query, user_id=user_id))
+    return {name: count for name, count in found.items() if count}
 
 
 def kept_back() -> dict[str, str]:
@@ -36,16 +64,18 @@ def kept_back() -> dict[str, str]:
     }
 
 
-def _select(table: Table, columns: list[Column]) -> Query:
-    key = {name for name in ("id", "feedback_id") if name in table.key}  # what the seal is bound to
-    names = [*columns, *(c for c in table.columns if c.name in key and c not in columns)]
-    sqlite = ", ".join(name for column in names for name, _ in column.on("sqlite"))
-    postgres = ", ".join(_postgres(column) for column in names)
-    end = f"FROM {table.name} WHERE {table.owner} ="
-    order = "ORDER BY " + ", ".join(table.key)
-    return Query(
-        f"export_{table.name}", f"SELECT {sqlite} {end} :user_id {order}", f"SELECT {postgres} {end} %(user_id)s {order}"
-    )
+def _select(table: Table, keys: list[str], *, first: bool) -> Query:
+    bound = {name for name in ("id", "feedback_id") if name in table.key}  # what the seal is bound to
+    shown = [column for column in table.columns if column.kept_back is None or column.name in bound or column.name in keys]
+    texts = []
+    for engine, mark in (("sqlite", ":{}"), ("postgres", "%({})s")):
+        names = [_postgres(c) for c in shown] if engine == "postgres" else [name for c in shown for name, _ in c.on("sqlite")]
+        on = "" if first else f" AND ({', '.join(keys)}) > ({', '.join(mark.format(f'after_{name}') for name in keys)})"
+        texts.append(
+            f"SELECT {', '.join(names)} FROM {table.name} WHERE {table.owner} = {mark.format('user_id')}{on}"  # noqa: S608
+            f" ORDER BY {', '.join(keys or table.key)} LIMIT {mark.format('most')}"
+        )
+    return Query(f"export_{table.name}", *texts)
 
 
 def _postgres(column: Column) -> str:
@@ -54,14 +84,6 @@ def _postgres(column: Column) -> str:
     if column.kind == TEXTS:
         return f"to_json({column.name}) AS {column.name}"
     return column.name
-
-
-def _open(tx: Tx, user_id: UUID, table: Table, columns: list[Column], row: Any) -> Row:  # noqa: ANN401
-    out: Row = {}
-    for column in columns:
-        for name, _ in column.on("sqlite"):
-            out[name] = _value(tx, user_id, table, column, row, row[name])
-    return out
 
 
 def _value(tx: Tx, user_id: UUID, table: Table, column: Column, row: Any, value: Any) -> Any:  # noqa: ANN401
@@ -75,8 +97,73 @@ def _value(tx: Tx, user_id: UUID, table: Table, column: Column, row: Any, value:
         ]
     if column.sealed:
         return tx.vault.open(user_id, place, UUID(str(row["id"])), value)
-    if column.kind.format_check == "json":
-        return json.loads(value)
-    if column.kind.format_check == "boolean":
+    if column.kind == JSON:
+        return json.loads(json.dumps(json.loads(value), sort_keys=True))
+    if column.kind == YES_NO:
         return bool(value)
-    return value
+    return written(value)
+
+
+def written(value: Any) -> Any:  # noqa: ANN401
+    """A value as JSON has it: times in UTC with milliseconds, days, ids and clock times as text."""
+    if isinstance(value, dt.datetime):
+        return as_text(value)
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
+
+
+def insert(tx: Tx, user_id: UUID, table: Table, row: Row, kept_back: Row) -> None:
+    """The row is in the table as it was exported, sealed again; `kept_back` has what an export leaves out.
+
+    The row must fit the catalogue. Raises ConstraintBroken.
+    """
+    values: Row = dict(kept_back)
+    for name, column in exported(table):
+        if name in row:
+            values[name] = _stored(tx, user_id, table, column, row, row[name])
+    tx.run(_insert(table.name, frozenset(values)), **values)
+
+
+def clear(tx: Tx, user_id: UUID, table: Table) -> None:
+    """The table holds no row of the person."""
+    text = f"DELETE FROM {table.name} WHERE {table.owner} ="  # noqa: S608  names of the catalogue
+    tx.run(Query(f"clear_{table.name}", f"{text} :user_id", f"{text} %(user_id)s"), user_id=user_id)
+
+
+def _stored(tx: Tx, user_id: UUID, table: Table, column: Column, row: Row, value: Any) -> Any:  # noqa: ANN401
+    if value is None:
+        return None
+    place = f"{table.name}.{column.name}"
+    if column.kind == TEXTS:
+        return json.dumps([
+            entry if isinstance(entry, str) and entry.startswith(CLEAR)
+            else tx.vault.seal(user_id, place, user_id, json.dumps(entry))
+            for entry in value
+        ])  # fmt: skip
+    if column.sealed:
+        return tx.vault.seal(user_id, place, UUID(row["id"]), value)
+    return json.dumps(value) if column.kind == JSON else value
+
+
+@cache
+def _insert(name_of_table: str, names: frozenset[str]) -> Query:
+    """One statement per table and set of fields; fields that are absent get what the database makes for them."""
+    columns = [c for c in find(name_of_table).columns if any(name in names for name, _ in c.on("sqlite"))]
+    sqlite = [name for column in columns for name, _ in column.on("sqlite")]
+    postgres = {column.name: _put(column) for column in columns}
+    start = f"INSERT INTO {name_of_table}"
+    return Query(
+        f"import_{name_of_table}",
+        f"{start} ({', '.join(sqlite)}) VALUES ({', '.join(f':{name}' for name in sqlite)})",
+        f"{start} ({', '.join(postgres)}) VALUES ({', '.join(postgres.values())})",
+    )
+
+
+def _put(column: Column) -> str:
+    if column.kind == SPAN:
+        low, high = f"%({column.name}_low)s::numeric", f"%({column.name}_high)s::numeric"
+        return f"CASE WHEN {low} IS NULL THEN NULL ELSE numrange({low}, {high}, '[]') END"
+    if column.kind == TEXTS:
+        return f"ARRAY(SELECT json_array_elements_text(%({column.name})s::json))"
+    return f"%({column.name})s"

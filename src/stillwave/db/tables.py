@@ -125,6 +125,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     indexes: tuple[Index, ...] = ()
     partitioned_by: str | None = None
     only_on: Engine | None = None
+    stays_behind: str | None = None  # why an import leaves the rows of an export out; None: it takes them in
 
     def sqlite_format_checks(self) -> set[str]:
         """The checks that only SQLite needs: PostgreSQL's types do the same."""
@@ -380,6 +381,7 @@ LOGINS = Table(
     name="logins",
     what="Who is signed in where; the token itself is never stored.",
     owner="user_id", retention="login", key=("user_id", "id"),
+    stays_behind="a device is signed in at one Stillwave; at another it signs in anew",
     columns=(
         _owner(), _key(made=False),
         _must("token_hash", SHA256, "secret", "recognises the token without knowing it", kept_back=_PROOF),
@@ -398,6 +400,7 @@ RECOVERIES = Table(
     name="recoveries",
     what="Links to set a new password that were asked for and not yet used.",
     owner="user_id", retention="recovery", key=("user_id", "token_hash"),
+    stays_behind="a link of one Stillwave opens nothing at another",
     columns=(
         _owner(),
         _must("token_hash", SHA256, "secret", "recognises the link without knowing it", kept_back=_PROOF),
@@ -411,6 +414,7 @@ SECOND_FACTORS = Table(
     name="second_factors",
     what="The authenticator app of a person; counts from when its first code was right.",
     owner="user_id", retention="account", key=("user_id", "id"),
+    stays_behind="its secret is not exported; it is set up anew",
     columns=(
         _owner(), _key(made=False),
         _must("secret", TEXT, "secret", "the seed its codes come from", sealed=True, kept_back=_PROOF),
@@ -429,6 +433,7 @@ RECOVERY_CODES = Table(
     name="recovery_codes",
     what="Codes on paper for when the app is lost; each opens once.",
     owner="user_id", retention="account", key=("user_id", "code_hash"),
+    stays_behind="they are not exported; new ones are made",
     columns=(
         _owner(),
         _must("code_hash", SHA256, "secret", "recognises a code without knowing it", kept_back=_PROOF),
@@ -551,6 +556,7 @@ CALENDAR_FEEDS = Table(
     name="calendar_feeds",
     what="The private address under which a person's calendar program reads their two times.",
     owner="user_id", retention="account", key=("user_id",),
+    stays_behind="the address is that of one Stillwave",
     columns=(
         _owner(),
         _must("token_hash", SHA256, "secret", "recognises the address without knowing it", kept_back=_PROOF),
@@ -707,6 +713,7 @@ AUDIT_EVENTS = Table(
     name="audit_events",
     what="What was done with a person's account and data, by whom; a chain that shows every change. It survives erasure.",
     owner="user_id", retention="audit", key=("user_id", "seq"),
+    stays_behind="each Stillwave vouches for its own log alone",
     columns=(
         _owner(),
         _must("seq", BIG, "none", "place in the person's chain, from 1"),
@@ -735,6 +742,7 @@ ERASURES = Table(
     name="erasures",
     what="Who asked for erasure and may still change their mind. While the row is there everything else stands still.",
     owner="user_id", retention="account", key=("user_id",),
+    stays_behind="it was asked of one Stillwave, not of the next",
     columns=(
         _owner(),
         _must("asked_at", MOMENT, "account", "when it was asked for", unit="UTC"),

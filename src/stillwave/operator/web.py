@@ -15,6 +15,7 @@ from stillwave.accounts import actions as accounts
 from stillwave.errors import NotFound
 from stillwave.jobs import actions as jobs
 from stillwave.operator import actions
+from stillwave.privacy import erasure
 from stillwave.web import gate, pages
 from stillwave.web.kit import address_of, kit_of
 from stillwave.web.meter import CONTENT_TYPE
@@ -69,7 +70,7 @@ def operator_page(request: Request[Any, Any, Any]) -> Response[str]:
     with gate.read(request) as (tx, me):
         gate.operator(me)
         health = actions.health(tx, kit.settings, kit.clock(), mail=kit.mail.configured)
-        people = accounts.people(tx)
+        people, leaving = accounts.people(tx), erasure.waiting(tx)
     with kit.database.read(right="retention") as tx:
         waiting, trouble = jobs.counts(tx, now), jobs.in_trouble(tx)
     health += actions.work(waiting, now)
@@ -81,7 +82,7 @@ def operator_page(request: Request[Any, Any, Any]) -> Response[str]:
         for job in trouble
     ]  # fmt: skip
     return pages.page(
-        request, "operator/operator.html", me=me, health=health, people=people, jobs=waiting, failed=failed
+        request, "operator/operator.html", me=me, health=health, people=people, leaving=leaving, jobs=waiting, failed=failed
     )
 
 

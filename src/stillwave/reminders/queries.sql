@@ -28,4 +28,5 @@ SELECT created_at FROM calendar_feeds WHERE user_id = :user_id;
 
 -- name: feed_of_token
 SELECT f.user_id FROM calendar_feeds f JOIN users u ON u.id = f.user_id
-WHERE f.user_id = :user_id AND f.token_hash = :token_hash AND u.account_status = 'active';
+WHERE f.user_id = :user_id AND f.token_hash = :token_hash AND u.account_status = 'active'
+  AND NOT EXISTS (SELECT 1 FROM erasures e WHERE e.user_id = u.id);

@@ -22,7 +22,7 @@ from uuid import UUID
 
 import msgspec
 
-from stillwave.db.database import PostgresDatabase, SqliteDatabase
+from stillwave.db.database import PostgresDatabase, SqliteDatabase, Tx
 from stillwave.db.ids import moment
 from stillwave.db.seal import SealBroken, SealedWriter, read_sealed, sealed_size
 from stillwave.errors import BadInput, NotFound, StillwaveError, StorageFull
@@ -191,6 +191,10 @@ class SoundFiles:
         self._make_room(path)
         return path, size_bytes
 
+    def has(self, row: AudioRow) -> bool:
+        """Whether the file is there now."""
+        return (self._folder / row.file_path).exists()
+
     def read(self, user_id: UUID, session: SessionRow, row: AudioRow, first: int, end: int) -> Iterator[bytes]:
         """The plain bytes [first, end) of the session's FLAC.
 
@@ -304,6 +308,11 @@ class SoundFiles:
         for name in strays:
             (self._folder / name).unlink(missing_ok=True)
         return len(strays)
+
+
+def is_named(tx: Tx, file_path: str) -> bool:
+    """Whether any row that may be seen names this file."""
+    return bool(tx.value(SQL.is_named, file_path=file_path))
 
 
 def measure_now(

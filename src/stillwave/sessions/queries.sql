@@ -62,3 +62,6 @@ SELECT user_id, id, file_path FROM unlink_outbox ORDER BY user_id, id LIMIT 500;
 
 -- name: unlinked!
 DELETE FROM unlink_outbox WHERE user_id = :user_id AND id = :id;
+
+-- name: is_named
+SELECT EXISTS (SELECT 1 FROM audio_files WHERE file_path = :file_path) AS named;

@@ -24,7 +24,7 @@ from litestar.datastructures import Cookie
 
 from stillwave.db import audit
 from stillwave.db.database import Queries, Tx
-from stillwave.errors import ConsentNeeded, Forbidden, NotSignedIn, ScreeningNeeded, SecondStepNeeded
+from stillwave.errors import ConsentNeeded, Forbidden, Leaving, NotSignedIn, ScreeningNeeded, SecondStepNeeded
 from stillwave.settings import Settings
 from stillwave.web.kit import Kit, kit_of
 
@@ -34,6 +34,7 @@ CONSENT_VERSION = 1  # of the health-data text in accounts/rules.py; an older co
 OFFLINE_VERSION = 1  # of the text about sound kept in the browser
 IDLE = dt.timedelta(days=7)
 ABSOLUTE = dt.timedelta(days=30)
+FRESH = dt.timedelta(minutes=10)  # so long after signing in nobody is asked again who they are
 _SEEN_EVERY = dt.timedelta(minutes=5)
 
 Need = Literal["phone", "consent", "screening"] | None
@@ -55,6 +56,8 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     consent_version: int | None = None
     offline_version: int | None = None
     screened_at: dt.datetime | None = None
+    signed_in_at: dt.datetime | None = None
+    leaving_at: dt.datetime | None = None  # from when an erasure that was asked for cannot be taken back
 
     signed_in = True
 
@@ -81,6 +84,10 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
         if not self.consented:
             return "consent"
         return None if self.screened_at else "screening"
+
+    def is_fresh(self, now: dt.datetime) -> bool:
+        """Signed in a moment ago, so that it is surely them."""
+        return self.signed_in_at is not None and now - self.signed_in_at <= FRESH
 
     def must_be_ready(self) -> None:
         """Raises ConsentNeeded or ScreeningNeeded until a session may be planned."""
@@ -119,40 +126,48 @@ def login_cookie(settings: Settings, token: str | None) -> Cookie:
 
 
 @contextmanager
-def read(request: Request[Any, Any, Any]) -> Iterator[tuple[Tx, Me]]:
-    """A reading transaction for the person who is signed in. Raises NotSignedIn."""
-    with _signed_in(request, "read") as found:
+def read(request: Request[Any, Any, Any], *, leaving: bool = False) -> Iterator[tuple[Tx, Me]]:
+    """A reading transaction for the person who is signed in. Raises NotSignedIn.
+
+    `leaving`: also for who asked for erasure; everything else raises Leaving for them.
+    """
+    with _signed_in(request, "read", leaving=leaving) as found:
         yield found
 
 
 @contextmanager
-def write(request: Request[Any, Any, Any]) -> Iterator[tuple[Tx, Me]]:
+def write(request: Request[Any, Any, Any], *, leaving: bool = False) -> Iterator[tuple[Tx, Me]]:
     """A writing transaction for the person who is signed in; committed when the block ends well."""
-    with _signed_in(request, "write") as found:
+    with _signed_in(request, "write", leaving=leaving) as found:
         kit_of(request).limits.count("write_account", str(found[1].user_id))
         yield found
 
 
 @contextmanager
-def _signed_in(request: Request[Any, Any, Any], kind: Literal["read", "write"]) -> Iterator[tuple[Tx, Me]]:
+def _signed_in(
+    request: Request[Any, Any, Any], kind: Literal["read", "write"], *, leaving: bool
+) -> Iterator[tuple[Tx, Me]]:
     kit, token = kit_of(request), _token(request)
     user_id = claimed_person(token)
     opened = kit.database.write(user_id) if kind == "write" else kit.database.read(user_id)
     with opened as tx:
-        me = identify(tx, user_id, token, kit.clock())
+        me = identify(tx, user_id, token, kit.clock(), leaving=leaving)
         request.scope["state"]["me"] = me
         yield tx, me
     _touch(kit, me)
 
 
-def identify(tx: Tx, user_id: UUID, token: str, now: dt.datetime) -> Me:
+def identify(tx: Tx, user_id: UUID, token: str, now: dt.datetime, *, leaving: bool = False) -> Me:
     """The person behind a token.
 
-    Raises NotSignedIn when the login ended, idled out or is blocked, SecondStepNeeded while a code is due.
+    Raises NotSignedIn when the login ended, idled out or is blocked, SecondStepNeeded while a code is due, and
+    Leaving, unless `leaving`, for who asked for erasure.
     """
     me = _known(tx, user_id, token, now)
     if me.step_due_by is not None:
         raise SecondStepNeeded("Please type the code of your second step first.", next="/second-step")
+    if me.leaving_at is not None and not leaving:
+        raise Leaving("You asked us to erase everything. Take that back first, or let it happen.", next="/privacy/leaving")
     return me
 
 
@@ -176,9 +191,9 @@ def _known(tx: Tx, user_id: UUID, token: str, now: dt.datetime) -> Me:
     return me
 
 
-def proving(request: Request[Any, Any, Any]) -> Me:
+def proving(request: Request[Any, Any, Any], *, leaving: bool = False) -> Me:
     """The person who is signed in and about to give a password or code again; the try is counted."""
-    with read(request) as (_tx, me):
+    with read(request, leaving=leaving) as (_tx, me):
         pass
     kit_of(request).limits.count("password_account", str(me.user_id))
     return me

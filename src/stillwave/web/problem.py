@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from stillwave.errors import ConstraintBroken, NotSignedIn, SecondStepNeeded, StillwaveError
+from stillwave.errors import ConstraintBroken, Leaving, NotSignedIn, SecondStepNeeded, StillwaveError
 from stillwave.log import log, where
 from stillwave.web import pages
 
@@ -32,6 +32,8 @@ def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         )
     if isinstance(error, SecondStepNeeded):
         return pages.see_other("/second-step")
+    if isinstance(error, Leaving):
+        return pages.see_other("/privacy/leaving")
     if isinstance(error, NotSignedIn):
         return pages.see_other("/sign-in", notice="Please sign in first.")
     return pages.page(

@@ -1,12 +1,13 @@
 -- name: login_of_token
 -- The login behind a token with what its person may do; one row or none.
-SELECT l.id AS login_id, l.last_seen_at, l.expires_at, l.step_due_by, l.two_steps, u.id AS user_id, u.role, u.account_status,
+SELECT l.id AS login_id, l.last_seen_at, l.expires_at, l.step_due_by, l.two_steps, l.created_at AS signed_in_at, u.id AS user_id, u.role, u.account_status,
        u.subscription_tier, u.processing_restricted,
        (SELECT max(c.version) FROM consents c
         WHERE c.user_id = u.id AND c.purpose = 'health_data' AND c.withdrawn_at IS NULL) AS consent_version,
        (SELECT max(c.version) FROM consents c
         WHERE c.user_id = u.id AND c.purpose = 'offline_storage' AND c.withdrawn_at IS NULL) AS offline_version,
-       (SELECT max(s.answered_at) FROM screenings s WHERE s.user_id = u.id) AS screened_at
+       (SELECT max(s.answered_at) FROM screenings s WHERE s.user_id = u.id) AS screened_at,
+       (SELECT e.final_at FROM erasures e WHERE e.user_id = u.id) AS leaving_at
 FROM logins l
 JOIN users u ON u.id = l.user_id
 WHERE l.user_id = :user_id AND l.token_hash = :token_hash;

@@ -17,11 +17,12 @@ def csv_bytes(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\r\n")
     write.writerow(head)
-    write.writerows([_cell(value) for value in row] for row in rows)
+    write.writerows([plain_cell(value) for value in row] for row in rows)
     return out.getvalue().encode()
 
 
-def _cell(value: object) -> object:
+def plain_cell(value: object) -> object:
+    """The value as a cell that no spreadsheet runs."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 

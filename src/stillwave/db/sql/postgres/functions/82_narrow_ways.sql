@@ -76,6 +76,33 @@ BEGIN
 END
 $$;
 
+-- The operator's page: how many people wait to be erased, never who.
+CREATE OR REPLACE FUNCTION erasures_counted() RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    before text := stillwave_enter();
+    found bigint := (SELECT count(*) FROM erasures);
+BEGIN
+    PERFORM stillwave_leave(before);
+    RETURN found;
+END
+$$;
+
+-- Whose erasure is final, for housekeeping.
+CREATE OR REPLACE FUNCTION due_erasures(by_now timestamptz, most integer) RETURNS TABLE (user_id uuid)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    before text := stillwave_enter();
+BEGIN
+    RETURN QUERY SELECT e.user_id FROM erasures e WHERE e.final_at <= by_now ORDER BY e.final_at LIMIT most;
+    PERFORM stillwave_leave(before);
+END
+$$;
+
 -- Days of the person this transaction acts for that hold a metric, newest first. A function, because the operator
 -- `?` may not use an index beneath row-level security: it is not leakproof, so the rows of others would have to be
 -- sorted out first. The owner has no such barrier, and the condition on the person is written out.

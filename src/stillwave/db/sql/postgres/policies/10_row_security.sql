@@ -117,10 +117,11 @@ BEGIN
     GRANT SELECT ON user_progress_summary, recent_session_analysis, learning_feedback TO stillwave_app;
     GRANT EXECUTE ON FUNCTION account_of_email(text), contact_taken(text, text), days_with_metric(text, date, date)
         TO stillwave_app;
-    GRANT EXECUTE ON FUNCTION people_counted(), house_counted(date)
+    GRANT EXECUTE ON FUNCTION people_counted(), erasures_counted(), house_counted(date)
         TO stillwave_app, stillwave_auditor, stillwave_retention;
     GRANT EXECUTE ON FUNCTION cleanup_old_sessions(), retire_month(text, timestamptz, integer), expired_months(timestamptz),
-        expired_sessions(timestamptz), ensure_partitions(date, date), due_reminders(timestamptz, integer) TO stillwave_retention;
+        expired_sessions(timestamptz), ensure_partitions(date, date), due_reminders(timestamptz, integer),
+        due_erasures(timestamptz, integer) TO stillwave_retention;
     GRANT EXECUTE ON FUNCTION rows_inspected(timestamptz, text), consents_inspected() TO stillwave_auditor, stillwave_retention;
 END
 $$;
