@@ -36,7 +36,7 @@ IDLE = dt.timedelta(days=7)
 ABSOLUTE = dt.timedelta(days=30)
 _SEEN_EVERY = dt.timedelta(minutes=5)
 
-Need = Literal["phone", "consent", "screening"] | None
+Need = Literal["address", "phone", "consent", "screening"] | None
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,14 +76,16 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs(self) -> Need:
         """What is missing before the first session, in the order it is asked for."""
-        if self.account_status == "phone_required":
-            return "phone"
+        if self.account_status in ("address_required", "phone_required"):
+            return "address" if self.account_status == "address_required" else "phone"
         if not self.consented:
             return "consent"
         return None if self.screened_at else "screening"
 
     def must_be_ready(self) -> None:
         """Raises ConsentNeeded or ScreeningNeeded until a session may be planned."""
+        if self.needs == "address":
+            raise Forbidden("Please choose an e-mail address first.", next="/address")
         if self.needs == "phone":
             raise Forbidden("Please add your phone number first.", next="/phone")
         self.must_consent()
