@@ -1,5 +1,5 @@
 """`stillwave`: serve, worker, demo, db, user, jobs, doctor, version. In `cli_sound`: render, presets, analyse; in
-`cli_backup`: backup, restore.
+`cli_backup`: backup, restore; in `cli_promote`: promote, demote, promotion-report.
 
 Exit status: 0 done, 1 failed or refused, 2 wrong use, 69 the database is out of reach or busy,
 73 the disk is full or cannot be written, 78 a setting or key must be put right first.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stillwave import __version__, cli_audit, cli_backup, cli_privacy, cli_sound, errors, log
+from stillwave import __version__, cli_audit, cli_backup, cli_privacy, cli_promote, cli_sound, errors, log
 from stillwave.cli_sound import plain, progress, say
 from stillwave.settings import Settings, load
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 user_app = typer.Typer(help="Accounts.", no_args_is_help=True)
 cli_sound.add_to(app)
+cli_promote.add_to(app)
 jobs_app = typer.Typer(help="Work that waits, and what failed.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 log_app = typer.Typer(help="The audit log.", no_args_is_help=True)

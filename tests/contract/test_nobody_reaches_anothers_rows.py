@@ -126,6 +126,8 @@ ROUTES = [
     Route("POST", "/security/confirm", {"code": "123456"}),
     Route("POST", "/security/recovery-codes", PROOF),
     Route("POST", "/security/remove", PROOF),
+    Route("GET", "/address"),
+    Route("POST", "/address", {"email": "another@example.org"}),
     Route("GET", "/phone"),
     Route("POST", "/phone", {"phone": "+14155552672"}),
     Route("GET", "/preferences"),

@@ -20,6 +20,7 @@ from stillwave.accounts.rules import (
     Role,
     SignUp,
     Tier,
+    account_key,
     check_password,
     check_preferences,
     code_hash,
@@ -98,14 +99,13 @@ class SignedIn(msgspec.Struct, frozen=True):
 def sign_in(database: Database, who: Credentials, device: str, now: dt.datetime) -> SignedIn:
     """A fresh login. Raises NotSignedIn with one answer for every wrong pair."""
     wrong = NotSignedIn("E-mail or password is not right.")
-    try:
-        email = normal_email(who.email)
-    except BadInput:
-        passwords.matches(None, who.password)
-        raise wrong from None
     with database.read() as tx:
-        user = store.by_email(tx, email)
-    if not passwords.matches(user.password_hash if user else None, who.password) or user is None:
+        meant = _meant(tx, who.email)
+    # Two only while a promoted account has not chosen its own address: whose password it is, signs in.
+    user = next((each for each in meant if passwords.matches(each.password_hash, who.password)), None)
+    if user is None:
+        if not meant:
+            passwords.matches(None, who.password)
         raise wrong
     if user.account_status == "disabled":
         raise NotSignedIn("This account is switched off. Please ask the operator.")
@@ -114,12 +114,22 @@ def sign_in(database: Database, who: Credentials, device: str, now: dt.datetime)
     renewed = passwords.hashed(who.password) if passwords.outdated(user.password_hash) else None
     with database.write(user.id) as tx:
         if renewed:
-            tx.run(SQL.set_password, user_id=user.id, password_hash=renewed, now=now)
+            tx.run(SQL.set_password, user_id=user.id, password_hash=renewed, now=now, then_status=user.account_status)
         tx.run(SQL.delete_stale_logins, user_id=user.id, now=now, idle_since=now - gate.IDLE)
         step_due = bool(tx.value(SQL.asks_second_step, user_id=user.id))
         if not step_due:
             tx.run(SQL.set_last_login, user_id=user.id, now=now)
         return SignedIn(open_login(tx, user.id, device, now, step_due=step_due), step_due)
+
+
+def _meant(tx: Tx, email_text: str) -> list[User]:
+    """The accounts that somebody may mean who types this: a promoted one that is spelled just so, then by the address."""
+    spelled = store.by_spelling(tx, email_text)
+    try:
+        known = store.by_email(tx, normal_email(email_text))
+    except BadInput:
+        known = None
+    return [user for user in (spelled, known) if user is not None]
 
 
 def open_login(
@@ -168,40 +178,45 @@ def logins(tx: Tx, user_id: UUID, now: dt.datetime) -> list[Login]:
 
 
 def start_recovery(tx: Tx, email_text: str, now: dt.datetime) -> tuple[str, str] | None:
-    """A code that sets a new password within the hour: (e-mail, code); None when there is no account."""
+    """A code that sets a new password within the hour: (e-mail, code); None when there is no account.
+
+    The e-mail is empty for a promoted account that no mail can reach.
+    """
+    meant = [user for user in _meant(tx, email_text) if user.account_status != "disabled"]
+    if not meant:
+        return None
     try:
-        email = normal_email(email_text)
-    except BadInput:
-        return None
-    user = store.by_email(tx, email)
-    if user is None or user.account_status == "disabled":
-        return None
-    tx.act_as(user.id)
+        email = normal_email(store.email_of(tx, meant[-1]))
+    except BadInput:  # no mail reaches it; an operator can hand the code over
+        email = ""
     code = recovery_code(secrets.token_bytes(16))
-    audit.note(tx, user.id, "recovery.asked", now)
-    tx.run(SQL.delete_recoveries, user_id=user.id)
-    tx.run(
-        SQL.insert_recovery, user_id=user.id, token_hash=code_hash(code), now=now, expires_at=now + RECOVERY_LASTS
-    )
+    for user in meant:
+        tx.act_as(user.id)
+        audit.note(tx, user.id, "recovery.asked", now)
+        tx.run(SQL.delete_recoveries, user_id=user.id)
+        tx.run(
+            SQL.insert_recovery, user_id=user.id, token_hash=code_hash(code), now=now, expires_at=now + RECOVERY_LASTS
+        )
     return email, code
 
 
 def recover(database: Database, email_text: str, code: str, password: str, now: dt.datetime) -> None:
     """The password is new and every login has ended. Raises BadInput for a wrong or used code."""
     wrong = BadInput("code", "is not right, was used, or is older than an hour", "the code from the mail")
-    email = normal_email(email_text)
+    email = account_key(email_text)
     check_password(password, (email, email.partition("@")[0], "stillwave"))
     password_hash = passwords.hashed(password)
     with database.write() as tx:
-        user = store.by_email(tx, email)
-        if user is None:
+        recovered = False
+        for user in _meant(tx, email_text):
+            tx.act_as(user.id)
+            if tx.run(SQL.use_recovery, user_id=user.id, token_hash=code_hash(code), now=now):
+                recovered = True
+                tx.run(SQL.delete_recoveries, user_id=user.id)
+                _set_password(tx, user.id, password_hash, now)
+                audit.note(tx, user.id, "password.recovered", now)
+        if not recovered:
             raise wrong
-        tx.act_as(user.id)
-        if not tx.run(SQL.use_recovery, user_id=user.id, token_hash=code_hash(code), now=now):
-            raise wrong
-        tx.run(SQL.delete_recoveries, user_id=user.id)
-        _set_password(tx, user.id, password_hash, now)
-        audit.note(tx, user.id, "password.recovered", now)
 
 
 def change_password(
@@ -222,7 +237,8 @@ def change_password(
 
 
 def _set_password(tx: Tx, user_id: UUID, password_hash: str, now: dt.datetime) -> None:
-    tx.run(SQL.set_password, user_id=user_id, password_hash=password_hash, now=now)
+    then = store.standing(tx, account(tx, user_id), password_hash)
+    tx.run(SQL.set_password, user_id=user_id, password_hash=password_hash, now=now, then_status=then)
     end_logins(tx, user_id)
 
 
@@ -250,10 +266,10 @@ def contact(tx: Tx, user_id: UUID) -> tuple[str, str]:
 
 def by_email(tx: Tx, email: str) -> User:
     """The account with this e-mail. Raises NotFound."""
-    user = store.by_email(tx, normal_email(email))
-    if user is None:
+    meant = _meant(tx, email)
+    if not meant:
         raise NotFound("There is no account with this e-mail.")
-    return user
+    return meant[-1]
 
 
 def everyone(tx: Tx, most: int) -> list[tuple[User, str]]:
@@ -280,8 +296,25 @@ def add_phone(tx: Tx, user_id: UUID, phone_text: str, now: dt.datetime) -> None:
     audit.note(tx, user_id, "contact.changed", now)
 
 
+def add_address(tx: Tx, user_id: UUID, email_text: str, now: dt.datetime) -> None:
+    """The address is the account's from here on. Raises BadInput when it cannot be used, Forbidden when none is due."""
+    email = normal_email(email_text)
+    try:
+        changed = store.set_address(tx, account(tx, user_id), email, now)
+    except ConstraintBroken as error:
+        if error.name != "idx_users_email":
+            raise
+        raise BadInput("email", "cannot be used here", "another address") from None
+    if not changed:
+        raise Forbidden("This account already has an address.")
+    audit.note(tx, user_id, "contact.changed", now)
+
+
 def set_status(tx: Tx, user_id: UUID, status: str, now: dt.datetime) -> None:
-    """The status is set; anything but active ends every login."""
+    """The status is set; anything but active ends every login. An account made active is still asked for what it lacks."""
+    if status == "active":
+        user = account(tx, user_id)
+        status = store.standing(tx, user, user.password_hash)
     if not tx.run(SQL.set_status, user_id=user_id, account_status=status, now=now):
         raise NotFound("There is no such account.")
     audit.note(tx, user_id, "account.status", now, actor="operator", status=status)
@@ -333,6 +366,7 @@ def delete(tx: Tx, user_id: UUID, now: dt.datetime, *, actor: audit.Actor = "sel
     """
     detail |= {f"rows.{table}": count for table, count in portable.counted(tx, user_id).items()}
     jobs.forget(tx, user_id)
+    tx.run(SQL.forget_rejects, user_id=user_id)
     if not tx.run(SQL.delete_user, user_id=user_id):
         raise NotFound("There is no such account.")
     audit.note(tx, user_id, "account.erased", now, actor=actor, **detail)

@@ -14,7 +14,7 @@ FROM users ORDER BY created_at, id LIMIT :most;
 
 -- name: set_password!
 UPDATE users SET password_hash = :password_hash, updated_at = :now,
-    account_status = CASE WHEN account_status = 'reset_required' THEN 'active' ELSE account_status END
+    account_status = CASE WHEN account_status = 'reset_required' THEN :then_status ELSE account_status END
 WHERE id = :user_id;
 
 -- name: set_status!
@@ -33,6 +33,16 @@ UPDATE users SET processing_restricted = :restricted, updated_at = :now WHERE id
 UPDATE users SET phone_number = :phone_number, phone_index = :phone_index, account_status = 'active',
     updated_at = :now
 WHERE id = :user_id AND account_status = 'phone_required';
+
+-- name: email_index_of
+SELECT email_index FROM users WHERE id = :user_id;
+
+-- name: set_address!
+UPDATE users SET email = :email, email_index = :email_index, updated_at = :now
+WHERE id = :user_id AND account_status = 'address_required';
+
+-- name: forget_rejects!
+DELETE FROM promotion_rejects WHERE user_id = :user_id;
 
 -- name: set_last_login!
 UPDATE users SET last_login = :now WHERE id = :user_id;

@@ -32,6 +32,9 @@ RECOVERY_LASTS: Final = dt.timedelta(hours=1)
 STEP_LASTS: Final = dt.timedelta(minutes=10)
 # "+999" is not assigned to any country: it marks an account that came without a phone number
 PLACEHOLDER_PREFIX: Final = "+999"
+# The place of the digest of an address that is looked for letter by letter: of an account that came with one that
+# another has in other letters, or that is none
+AS_WRITTEN: Final = "users.email_as_written"
 
 
 class ConsentText(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from stillwave.accounts.rules import ConsentText, Notifications, Preferences
+from stillwave.accounts.passwords import NOBODY
+from stillwave.accounts.rules import AS_WRITTEN, PLACEHOLDER_PREFIX, ConsentText, Notifications, Preferences
 from stillwave.db.database import Queries, Tx
 
 SQL = Queries(Path(__file__).parent)
@@ -84,6 +85,31 @@ def insert(
 def by_email(tx: Tx, email: str) -> User | None:
     """The account with this (normal) e-mail."""
     return tx.one(User, SQL.user_by_email, email_index=tx.vault.blind_index("users.email", email))
+
+
+def by_spelling(tx: Tx, text: str) -> User | None:
+    """The account that signs in with these very letters: a promoted one whose address another has, or that is none."""
+    return tx.one(User, SQL.user_by_email, email_index=tx.vault.blind_index(AS_WRITTEN, text.strip()))
+
+
+def standing(tx: Tx, user: User, password_hash: str) -> str:
+    """The status an account has once nothing else stands against it: what a promoted one still has to bring, else active."""
+    if tx.value(SQL.email_index_of, user_id=user.id) == tx.vault.blind_index(AS_WRITTEN, email_of(tx, user)):
+        return "address_required"
+    if password_hash == NOBODY:
+        return "reset_required"
+    return "phone_required" if phone_of(tx, user).startswith(PLACEHOLDER_PREFIX) else "active"
+
+
+def set_address(tx: Tx, user: User, email: str, now: dt.datetime) -> int:
+    """The account is found by this address from here on. Raises ConstraintBroken when another has it."""
+    changed = tx.run(
+        SQL.set_address, user_id=user.id, now=now, email=tx.vault.seal(user.id, "users.email", user.id, email),
+        email_index=tx.vault.blind_index("users.email", email),
+    )  # fmt: skip
+    if changed:
+        tx.run(SQL.set_status, user_id=user.id, account_status=standing(tx, user, user.password_hash), now=now)
+    return changed
 
 
 def by_id(tx: Tx, user_id: UUID) -> User | None:

@@ -132,7 +132,7 @@ def _start_recovery(request: Ask, email: str) -> None:
     kit.limits.count("recover_account", account_key(email))
     with kit.database.write() as tx:
         started = actions.start_recovery(tx, email, kit.clock())
-    if started:
+    if started and started[0]:
         address, code = started
         kit.mail.send(address, "Your new Stillwave password", recovery_mail(kit.settings.base_url, code))
 
@@ -337,6 +337,29 @@ def reset(request: Ask, data: Form) -> Response[Any]:
     return pages.see_other("/sign-in", notice="Your password is new. Please sign in.")
 
 
+class _Address(msgspec.Struct):
+    email: Email
+
+
+@page_get("/address")
+def address_page(request: Ask) -> Response[str]:
+    """Asks for an e-mail address where the account came with one that another has, or that is none."""
+    with gate.read(request) as (_tx, me):
+        pass
+    return pages.page(request, "accounts/address.html", me=me, errors={}, values={})
+
+
+@page_post("/address")
+def address(request: Ask, data: Form) -> Response[Any]:
+    """Store the e-mail address."""
+    try:
+        with gate.write(request) as (tx, me):
+            actions.add_address(tx, me.user_id, read_form(data, _Address).email, kit_of(request).clock())
+    except BadInput as error:
+        return pages.form_again(request, "accounts/address.html", data, error)
+    return pages.see_other("/", notice="Thank you. From now on you sign in with this address.")
+
+
 class _Phone(msgspec.Struct):
     phone: Annotated[str, msgspec.Meta(max_length=40)]
 
@@ -428,5 +451,5 @@ HANDLERS = [
     create_account, create_login, list_logins, delete_login, delete_current_login, read_me, change_password,
     start_recovery, complete_recovery, read_preferences, replace_preferences, read_consents,
     sign_up_page, sign_up, sign_in_page, sign_in, sign_out, recover_page, recover, reset_page, reset,
-    phone_page, phone, preferences_page, set_preferences, revoke_login, revoke_other_logins,
+    address_page, address, phone_page, phone, preferences_page, set_preferences, revoke_login, revoke_other_logins,
 ]  # fmt: skip

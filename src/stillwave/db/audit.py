@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 
 from stillwave.db.handle import Database, Queries, Tx
+from stillwave.db.seal import Vault
 from stillwave.errors import BadInput
 
 SQL = Queries(Path(__file__).parent)
@@ -31,13 +32,14 @@ _CHECKPOINT_VERSION = 1
 ACTIONS: dict[str, str] = {
     "account.created": "The account was made",
     "account.imported": "The account came from another Stillwave",
+    "account.promoted": "The account was taken over from another database",
     "account.status": "The account was switched on or off",
     "account.tier": "The subscription tier changed",
     "account.role": "The role changed",
     "erasure.asked": "Erasure was asked for",
     "erasure.undone": "Erasure was taken back",
     "account.erased": "Everything was erased",
-    "contact.changed": "The phone number was added",
+    "contact.changed": "The e-mail address or the phone number was added",
     "login.opened": "A sign-in began",
     "login.ended": "A sign-in ended",
     "logins.ended": "All other sign-ins ended",
@@ -108,7 +110,7 @@ def note(tx: Tx, user_id: UUID, action: str, now: dt.datetime, *, actor: Actor =
             raise RuntimeError("the chain of a person could not be begun")
     text = _canonical(detail)
     event = Event(user_id, end.seq, now, actor, action, text, end.mac, "")
-    mac = _mac(tx, event)
+    mac = _mac(tx.vault, event)
     tx.run(
         SQL.insert_event, user_id=user_id, seq=end.seq, at=now, actor=actor, action=action, detail=text,
         prior=end.mac, mac=mac,
@@ -116,9 +118,25 @@ def note(tx: Tx, user_id: UUID, action: str, now: dt.datetime, *, actor: Actor =
     tx.run(SQL.set_head, user_id=user_id, mac=mac)
 
 
+def opening(vault: Vault, user_id: UUID, action: str, now: dt.datetime) -> Event:
+    """The first event of a new chain, to be written with its head where many people come at once."""
+    if action not in ACTIONS:
+        raise KeyError(action)
+    event = Event(user_id, 1, now, "system", action, "{}", _START, "")
+    return msgspec.structs.replace(event, mac=_mac(vault, event))
+
+
 def outlived(tx: Tx, now: dt.datetime, most: int) -> list[UUID]:
     """People who have events older than six years, at most so many."""
     return [UUID(str(row["user_id"])) for row in tx.rows(SQL.outlived, before=_six_years_before(now), most=most)]
+
+
+def carried(old: Vault, new: Vault, event: Event, prior: str) -> Event:
+    """The event under another root key, behind the event with the MAC `prior`. Raises ValueError if it was changed."""
+    if not hmac.compare_digest(_mac(old, event), event.mac):
+        raise ValueError("an event of the audit log was changed")
+    moved = msgspec.structs.replace(event, prior=prior)
+    return msgspec.structs.replace(moved, mac=_mac(new, moved))
 
 
 def trim(tx: Tx, user_id: UUID, now: dt.datetime) -> None:
@@ -171,7 +189,7 @@ def _misfit(tx: Tx, last: Event | None, event: Event) -> str | None:
         return f"event {last.seq + 1} is missing"
     if last is not None and event.prior != last.mac:
         return f"event {event.seq} does not follow event {last.seq}"
-    return None if hmac.compare_digest(_mac(tx, event), event.mac) else f"event {event.seq} was changed"
+    return None if hmac.compare_digest(_mac(tx.vault, event), event.mac) else f"event {event.seq} was changed"
 
 
 def verify(tx: Tx, checkpoint: Checkpoint | None = None) -> dict[UUID, str]:
@@ -250,10 +268,10 @@ def _chain(tx: Tx, user_id: UUID) -> Iterator[Event]:
         after = page[-1].seq
 
 
-def _mac(tx: Tx, event: Event) -> str:
+def _mac(vault: Vault, event: Event) -> str:
     at = event.at.astimezone(dt.UTC).isoformat(timespec="milliseconds")
     parts = (event.prior, str(event.user_id), str(event.seq), at, event.actor, event.action, _canonical(json.loads(event.detail)))
-    return tx.vault.audit_mac("\n".join(parts))
+    return vault.audit_mac("\n".join(parts))
 
 
 def _checkpoint_mac(tx: Tx, made: Checkpoint) -> str:

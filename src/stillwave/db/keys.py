@@ -15,6 +15,7 @@ import os
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -106,11 +107,15 @@ def _write_new_root_key(path: Path) -> None:
 class KeyStore:
     """The wrapped data keys, one per person, in an encrypted file of their own."""
 
-    def __init__(self, path: Path, root: RootKey) -> None:
+    cached = _CACHED_KEYS  # how many stay unwrapped in memory
+
+    def __init__(self, path: Path, root: RootKey, *, read_only: bool = False) -> None:
         self._lock = threading.Lock()
         self._wrap = AESGCM(root.derive("key-encryption"))
         self._unwrapped: OrderedDict[UUID, bytes] = OrderedDict()
-        self._file = open_encrypted(path, root.derive("key-store"))
+        self._file = open_encrypted(path, root.derive("key-store"), read_only=read_only)
+        if read_only:
+            return
         # A destroyed key must not survive in free pages or a write-ahead log.
         self._file.execute("PRAGMA secure_delete = ON")
         self._file.execute("PRAGMA journal_mode = DELETE")
@@ -135,6 +140,22 @@ class KeyStore:
                 (str(user_id), wrapped),
             )
 
+    def keep(self, keys: Mapping[UUID, bytes | None]) -> None:
+        """Each person has a data key: the given one, or a new one for None; existing ones are kept. All or none."""
+        wrapped = []
+        for user_id, key in keys.items():
+            nonce = secrets.token_bytes(12)
+            body = self._wrap.encrypt(nonce, key or secrets.token_bytes(KEY_BYTES), user_id.bytes)
+            wrapped.append((str(user_id), nonce + body))
+        with self._lock:
+            self._file.execute("BEGIN IMMEDIATE")
+            try:
+                self._file.executemany("INSERT INTO data_keys VALUES (?, ?) ON CONFLICT DO NOTHING", wrapped)
+            except BaseException:
+                self._file.execute("ROLLBACK")
+                raise
+            self._file.execute("COMMIT")
+
     def key(self, user_id: UUID) -> bytes:
         """The person's data key. Raises NotFound when it was destroyed or never made."""
         with self._lock:
@@ -152,7 +173,7 @@ class KeyStore:
             except InvalidTag:
                 raise CannotStart("The key store does not belong to this root key.") from None
             self._unwrapped[user_id] = key
-            while len(self._unwrapped) > _CACHED_KEYS:
+            while len(self._unwrapped) > self.cached:
                 self._unwrapped.popitem(last=False)
             return key
 
@@ -210,16 +231,17 @@ class KeyStore:
             self._file.close()
 
 
-def open_encrypted(path: Path, key: bytes) -> sqlcipher.Connection:
-    """A connection to a SQLCipher file, opened with a raw key.
+def open_encrypted(path: Path, key: bytes, *, read_only: bool = False) -> sqlcipher.Connection:
+    """A connection to a SQLCipher file, opened with a raw key; `read_only` never makes or changes the file.
 
     A raw key skips the 256,000 PBKDF2 rounds a passphrase would cost on every connection.
     Raises CannotStart when the file was made with another key or is not a database.
     """
     try:
         connection = sqlcipher.connect(
-            str(path), isolation_level=None, check_same_thread=False, timeout=10
-        )
+            f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path), uri=read_only,
+            isolation_level=None, check_same_thread=False, timeout=10,
+        )  # fmt: skip
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlcipher.DatabaseError as error:

@@ -18,6 +18,7 @@ Row = dict[str, Any]
 Key = tuple[Any, ...]
 # What the database itself adds to a list of texts, where it cannot seal.
 CLEAR = "adverse:"
+_AT_ONCE = 1000
 
 
 def exported(table: Table) -> list[tuple[str, Column]]:
@@ -40,6 +41,19 @@ def page(tx: Tx, user_id: UUID, table: Table, after: Key | None, most: int) -> t
     fields = exported(table)
     opened = [{name: _value(tx, user_id, table, column, row, row[name]) for name, column in fields} for row in rows]
     return opened, tuple(rows[-1][name] for name in keys) if len(rows) == most and keys else None
+
+
+def everything(tx: Tx, user_id: UUID) -> dict[str, list[Row]]:
+    """All of a person's exported rows by table, in memory: for comparing. A download goes page by page."""
+    found: dict[str, list[Row]] = {}
+    for table in TABLES:
+        if exported(table):
+            rows, after = page(tx, user_id, table, None, _AT_ONCE)
+            while after is not None:
+                more, after = page(tx, user_id, table, after, _AT_ONCE)
+                rows += more
+            found[table.name] = rows
+    return found
 
 
 def counted(tx: Tx, user_id: UUID) -> dict[str, int]:

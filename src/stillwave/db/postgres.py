@@ -30,13 +30,18 @@ class PostgresTx(Reading):
     def __init__(self, connection: Any, vault: Vault, slow_s: float) -> None:  # noqa: ANN401
         self._connection, self.vault, self.slow_s = connection, vault, slow_s
 
+    @property
+    def connection(self) -> Any:  # noqa: ANN401
+        """The driver's own connection, for what no named query can say: COPY, or rows by the million."""
+        return self._connection
+
     def _execute(self, query: Query, values: Mapping[str, object]) -> Any:  # noqa: ANN401
         import psycopg
 
         try:
             return self._connection.execute(query.postgres, values)
         except psycopg.IntegrityError as error:
-            raise ConstraintBroken(_postgres_constraint(error.diag)) from error
+            raise ConstraintBroken(postgres_constraint(error.diag)) from error
         except (psycopg.DataError, UnicodeEncodeError) as error:
             raise ConstraintBroken(NO_FORM) from error
 
@@ -59,7 +64,7 @@ class PostgresTx(Reading):
 _PARTITION = re.compile(r"^(sessions|audio_files|session_feedback)_(?:default|y\d{4}m\d{2})(?=_|$)")
 
 
-def _postgres_constraint(said: Any) -> str:  # noqa: ANN401
+def postgres_constraint(said: Any) -> str:  # noqa: ANN401
     """The constraint's name, under the table's own name where a partition has a copy of it."""
     if said.sqlstate == "23502":
         name = f"{said.table_name}_{said.column_name}_not_null"

@@ -47,13 +47,18 @@ class SqliteTx(Reading):
     def __init__(self, connection: sqlcipher.Connection, vault: Vault, slow_s: float) -> None:
         self._connection, self.vault, self.slow_s = connection, vault, slow_s
 
+    @property
+    def connection(self) -> sqlcipher.Connection:
+        """The driver's own connection, for what no named query can say: COPY, or rows by the million."""
+        return self._connection
+
     def _execute(self, query: Query, values: Mapping[str, object]) -> sqlcipher.Cursor:
         try:
             return self._connection.execute(
                 query.sqlite, {name: _as_parameter(value) for name, value in values.items()}
             )
         except sqlcipher.IntegrityError as error:
-            raise ConstraintBroken(_sqlite_constraint(self._connection, query, str(error))) from error
+            raise ConstraintBroken(sqlite_constraint(self._connection, query, str(error))) from error
         except (UnicodeEncodeError, OverflowError) as error:
             raise ConstraintBroken(NO_FORM) from error
 
@@ -74,7 +79,7 @@ class SqliteTx(Reading):
         """Nothing to tell SQLite: every query names its person."""
 
 
-def _sqlite_constraint(connection: sqlcipher.Connection, query: Query, message: str) -> str:
+def sqlite_constraint(connection: sqlcipher.Connection, query: Query, message: str) -> str:
     """The name PostgreSQL would give; SQLite itself names only checks."""
     kind, _, rest = message.partition(" constraint failed")
     places = [place.split(".") for place in rest.removeprefix(": ").split(", ")]
@@ -121,8 +126,8 @@ class SqliteDatabase:
     one_role = False
     slow_s = 0.5
 
-    def __init__(self, path: Path, key: bytes, vault: Vault) -> None:
-        self._path, self._key, self.vault = path, key, vault
+    def __init__(self, path: Path, key: bytes, vault: Vault, *, read_only: bool = False) -> None:
+        self._path, self._key, self.vault, self._read_only = path, key, vault, read_only
         self._idle: queue.LifoQueue[sqlcipher.Connection] = queue.LifoQueue()
         self._slots = threading.BoundedSemaphore(self.connections)
         # Writers of this process queue here; SQLite's own busy wait is neither fair nor quick.
@@ -131,12 +136,12 @@ class SqliteDatabase:
         self._idle.put(self.raw())
         for suffix in ("", "-wal", "-shm"):
             file = Path(f"{path}{suffix}")
-            if file.exists():
+            if file.exists() and not read_only:
                 file.chmod(0o600)
 
     def raw(self) -> sqlcipher.Connection:
-        connection = open_encrypted(self._path, self._key)
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection = open_encrypted(self._path, self._key, read_only=self._read_only)
+        connection.execute("PRAGMA query_only = ON" if self._read_only else "PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")  # nothing readable is spilled to disk

@@ -815,12 +815,45 @@ BREACHES = Table(
     checks=("breaches_until_after_since", "breaches_people_positive"),
 )  # fmt: skip
 
+PROMOTION_STEPS = Table(
+    name="promotion_steps",
+    what="How far the promotion of another database into this one has come; one row per step.",
+    owner=None, retention="installation", key=("source", "step"),
+    columns=(
+        _must("source", SHA256, "none", "which database is promoted", kept_back=_MACHINE),
+        _must("step", words(63), "none", "which of its tables, or what follows the tables", kept_back=_MACHINE),
+        _may("position", TEXT, "identifier", "the last key that is done; from there it goes on", kept_back=_MACHINE),
+        _made("done", YES_NO, "none", "whether nothing is left of it", kept_back=_MACHINE),
+        _must("counts", JSON, "none", "how many rows were read, copied, repaired and rejected, by rule", kept_back=_MACHINE),
+        _must("digest", SHA256, "none", "sum of the digests of the rows that were copied", kept_back=_MACHINE),
+        _must("started_at", MOMENT, "none", "when it began", unit="UTC", kept_back=_MACHINE),
+        _must("updated_at", MOMENT, "none", "when its last batch came", unit="UTC", kept_back=_MACHINE),
+    ),
+)  # fmt: skip
+
+PROMOTION_REJECTS = Table(
+    name="promotion_rejects",
+    what="Rows that a promotion could not take over, or only changed, as they were. Rows that lead to nobody belong to the person of zeros.",
+    owner="user_id", retention="account", key=("user_id", "id"),
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "whose row it was; all zeros where nobody is known"),
+        _must("id", UUID, "identifier", "key; made from the row and the reason, so that it comes once"),
+        _must("source_table", words(63), "none", "the table it stood in"),
+        _must("source_key", words(200), "identifier", "its key there"),
+        _must("outcome", words(10), "none", "rejected: it is only here; repaired: it arrived with a change"),
+        _must("reason", words(40), "none", "which rule spoke"),
+        _may("original", TEXT, "health", "the row as it was; empty where it could not be read", sealed=True),
+    ),
+    checks=("promotion_rejects_outcome_known", "promotion_rejects_original_sealed"),
+)  # fmt: skip
+
 # In the order of the architecture: a table stands after those it refers to.
 TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
     SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, SECOND_FACTORS, RECOVERY_CODES,
     CONSENTS, ERASURES, SCREENINGS, CLEARANCES, IDEMPOTENCY_KEYS, UNLINK_OUTBOX, AUDIT_EVENTS, AUDIT_HEADS,
     JOBS, REMINDERS, CALENDAR_FEEDS, EMERGENCY_ACCESSES, INSPECTIONS, ATTESTATIONS, BREACHES,
+    PROMOTION_STEPS, PROMOTION_REJECTS,
     LEARNING_BAND, LEARNING_PRIOR, LEARNING_KERNEL, LEARNING_GROUP, LEARNING_GROUP_PRIOR, EFFECT_VOCABULARY,
     LEARNING_WORK, LEARNING_WORK_CURVE, LEARNING_FOLD, LEARNING_CHECKPOINT, LEARNING_BASE, LEARNING_PAUSE,
 )  # fmt: skip

@@ -25,7 +25,7 @@ _CONTINUE_FOR = dt.timedelta(hours=12)
 _RATE_FOR = dt.timedelta(days=7)
 _SHOWN = 5
 _TARGETS: dict[Kind, str] = {"morning": "morning_wake", "evening": "evening_wind_down", "custom": "calm_focus"}
-_FIRST = {"phone": "/phone", "consent": "/privacy", "screening": "/screening"}
+_FIRST = {"address": "/address", "phone": "/phone", "consent": "/privacy", "screening": "/screening"}
 
 
 @page_get("/")

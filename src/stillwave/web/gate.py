@@ -37,7 +37,7 @@ ABSOLUTE = dt.timedelta(days=30)
 FRESH = dt.timedelta(minutes=10)  # so long after signing in nobody is asked again who they are
 _SEEN_EVERY = dt.timedelta(minutes=5)
 
-Need = Literal["phone", "consent", "screening"] | None
+Need = Literal["address", "phone", "consent", "screening"] | None
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +79,8 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs(self) -> Need:
         """What is missing before the first session, in the order it is asked for."""
-        if self.account_status == "phone_required":
-            return "phone"
+        if self.account_status in ("address_required", "phone_required"):
+            return "address" if self.account_status == "address_required" else "phone"
         if not self.consented:
             return "consent"
         return None if self.screened_at else "screening"
@@ -91,6 +91,8 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 
     def must_be_ready(self) -> None:
         """Raises ConsentNeeded or ScreeningNeeded until a session may be planned."""
+        if self.needs == "address":
+            raise Forbidden("Please choose an e-mail address first.", next="/address")
         if self.needs == "phone":
             raise Forbidden("Please add your phone number first.", next="/phone")
         self.must_consent()

@@ -1,0 +1,586 @@
+"""Copying in batches: each is one transaction that holds its rows, its rejects, and how far the copy has come.
+
+Ended at any moment and begun again, the copy goes on behind the last batch that was committed, and ends the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from stillwave.accounts import passwords
+from stillwave.accounts.actions import BACKGROUNDS
+from stillwave.accounts.rules import AS_WRITTEN
+from stillwave.db import audit, bulk
+from stillwave.db.bulk import AnyTx, Canonical, Digest, Row
+from stillwave.db.database import PostgresDatabase, Queries, SqliteDatabase
+from stillwave.db.seal import SealBroken, read_sealed
+from stillwave.db.tables import Table, table
+from stillwave.errors import Conflict, ConstraintBroken, NotFound, StorageFull, Unavailable
+from stillwave.promote import rules
+from stillwave.promote.rules import Surroundings, Told
+from stillwave.promote.sources import POC_STEPS, Damaged, OwnSource, PocSource, Read, key_text
+
+SQL = Queries(Path(__file__).parent)
+Target = PostgresDatabase | SqliteDatabase
+Progress = Callable[[str, int, int], None]  # step, rows done, rows there are
+
+NOBODY = str(UUID(int=0))
+REJECTS, USERS = table("promotion_rejects"), table("users")
+EVENTS, HEADS = table("audit_events"), table("audit_heads")
+_BATCH_BYTES = 4_000_000
+_PEOPLE = 500  # whose profiles are folded in one transaction
+_KEYS_IN_MEMORY = 300_000
+_TRIES = 8
+_FILE_NAME = re.compile(r"[0-9a-f]{32}\.swf")
+_MONTH_AT = {"sessions": 2, "session_feedback": 3, "audio_files": 3}
+_TABLE_OF = {"no_preferences": "user_preferences"}
+
+
+class Step:
+    """How far one step has come."""
+
+    def __init__(self, name: str, started_at: dt.datetime) -> None:
+        self.name, self.started_at = name, started_at
+        self.position: str | None = None
+        self.done = False
+        self.counts: Counter[str] = Counter()
+        self.digest = Digest()
+
+    def saved(self) -> dict[str, object]:
+        """Its row."""
+        return {
+            "step": self.name, "position": self.position, "done": self.done, "counts": json.dumps(dict(sorted(self.counts.items()))),
+            "digest": str(self.digest),
+        }  # fmt: skip
+
+    def copied(self) -> Step:
+        """The same again, to be changed apart."""
+        twin = Step(self.name, self.started_at)
+        twin.position, twin.done, twin.counts = self.position, self.done, Counter(self.counts)
+        twin.digest = Digest(str(self.digest))
+        return twin
+
+
+class Item(NamedTuple):
+    """A row on its way: at its place in the source, sealed and as bytes for the digest, or with its rejects alone."""
+
+    position: str
+    row: Row | None
+    canonical: bytes
+    rejects: tuple[Row, ...]
+    why: tuple[str, ...]
+    beside: tuple[tuple[Table, Row], ...]
+    read: int
+    told: Told
+
+
+class Run:
+    """One promotion into one target."""
+
+    batch_rows = 10_000
+
+    def __init__(
+        self, source: PocSource | OwnSource, target: Target, now: dt.datetime, *, merge: bool = False,
+        person: UUID | None = None, audio: Path | None = None, progress: Progress | None = None, pause: Callable[[float], None] = time.sleep,
+    ) -> None:  # fmt: skip
+        self.source, self.target, self.now, self.merge, self.person = source, target, now, merge, person
+        self._progress = progress or (lambda _step, _done, _of: None)
+        self._pause, self._audio = pause, audio
+        self.name = source.fingerprint() if isinstance(source, PocSource) else source.fingerprint(str(person or ""))
+        self.began_at = now
+        self._months: set[str] = set()
+        self._totals: dict[str, int] = {}
+
+    # --- steps
+
+    def load(self, name: str) -> Step:
+        """The step as it is in the target; a new one where it has not begun."""
+        with self.target.read(right="operator") as tx:
+            found = tx.rows(SQL.step_of, source=self.name, step=name)
+        if not found:
+            return Step(name, self.now)
+        row = found[0]
+        at = row["started_at"]
+        step = Step(name, at if isinstance(at, dt.datetime) else dt.datetime.fromisoformat(at))
+        step.position, step.done = row["position"], bool(row["done"])
+        step.counts, step.digest = Counter(json.loads(row["counts"])), Digest(row["digest"])
+        return step
+
+    def save(self, tx: AnyTx, step: Step) -> None:
+        """The step is in the target, with what else this transaction writes."""
+        tx.run(SQL.save_step, source=self.name, now=self.now, **step.saved())
+
+    def steps(self) -> list[Step]:
+        """Every step that has begun, in the order in which they are done."""
+        if isinstance(self.source, PocSource):
+            names: tuple[str, ...] = (*POC_STEPS, "profiles")
+        else:
+            names = (*(each.name for each in self.source.tables()), "files")
+        return [step for name in names if (step := self.load(name)).counts or step.done]
+
+    def begin(self) -> dt.datetime:
+        """When the promotion began: now, or at its first run. Raises Conflict for a target that holds other people."""
+        first = self.load("began")
+        if first.done:
+            return first.started_at
+        with self.target.write(right="operator") as tx:
+            others = bool(tx.value(SQL.anybody))
+            if others and not self.merge:
+                raise Conflict(
+                    "The target holds people already. Promote into an empty database, or say --merge: accounts with the "
+                    "same e-mail are joined then, and keep what is here. Nothing was changed."
+                )
+            first.done = True
+            first.counts["others"] = int(others)
+            self.save(tx, first)
+        if others:
+            self._remember_before()
+        return first.started_at
+
+    def _remember_before(self) -> None:
+        for each in self._tables():
+            step = Step(f"before {each.name}", self.now)
+            with self.target.read(right="operator") as tx:
+                canonical = Canonical(each, self.target.vault)
+                for row in bulk.rows(tx, each):
+                    step.digest.add(canonical(row))
+                    step.counts["rows"] += 1
+            step.done = True
+            with self.target.write(right="operator") as tx:
+                self.save(tx, step)
+
+    def _tables(self) -> list[Table]:
+        if isinstance(self.source, OwnSource):
+            return [*self.source.tables()]
+        return [*(table(name) for name in POC_STEPS if name not in _TABLE_OF), REJECTS]
+
+    # --- everything
+
+    def copy(self) -> None:
+        """Every row has arrived or is in promotion_rejects, and profiles have learned."""
+        self.began_at = self.begin()
+        self.target.vault.keys.cached = _KEYS_IN_MEMORY
+        if isinstance(self.source, PocSource):
+            self._copy_poc(self.source)
+        else:
+            self.source.vault.keys.cached = _KEYS_IN_MEMORY
+            self._copy_own(self.source)
+
+    def _persist(self, name: str, work: Callable[[Step], None]) -> None:
+        """The step is done; a database that goes away meanwhile is waited for."""
+        tries = 0
+        while True:
+            step = self.load(name)
+            before = step.position
+            try:
+                work(step)
+            except Unavailable:
+                tries = tries + 1 if self._where(name, before) == before else 1
+                if tries >= _TRIES:
+                    raise
+                self._pause(min(2.0**tries, 15))
+            else:
+                return
+
+    def _where(self, name: str, before: str | None) -> str | None:
+        try:
+            return self.load(name).position
+        except Unavailable:
+            return before
+
+    # --- a proof of concept
+
+    def surroundings(self, source: PocSource) -> Surroundings:
+        """What the rows cannot know of themselves."""
+        limit = self.began_at + dt.timedelta(days=1)
+        around = Surroundings(
+            limit_ms=int(limit.timestamp() * 1000), backgrounds=frozenset(BACKGROUNDS), nobody_hash=passwords.NOBODY
+        )
+        source.look_around(around)
+        if self.merge:
+            self._look_for_the_same(source, around)
+        return around
+
+    def _look_for_the_same(self, source: PocSource, around: Surroundings) -> None:
+        """People who are here under another id are known."""
+        with self.target.read(right="operator") as tx:
+            for read in source.rows("users", 0):
+                if isinstance(read, Damaged) or (told := rules.user(around, read.at, read.values)).row is None:
+                    continue
+                key, email, phone = read.values[0], str(told.row[1]), str(told.row[3])
+                if read.at not in around.taken and "address_unusable" not in told.why:
+                    here = tx.value(SQL.person_of_index, email_index=tx.vault.blind_index("users.email", email))
+                    if here is not None and str(here) != told.owner:
+                        around.merged[key] = str(here)
+                        continue
+                tries = 0
+                while tx.value(SQL.phone_of_another, user_id=UUID(str(told.owner)),
+                               phone_index=tx.vault.blind_index("users.phone_number", phone)):  # fmt: skip
+                    tries += 1
+                    around.phones[key] = phone = rules.placeholder(told.key, tries)
+
+    def _copy_poc(self, source: PocSource) -> None:
+        around = self.surroundings(source)
+        self.target.vault.keys.create(UUID(int=0))
+        for name in POC_STEPS:
+            self._totals[name] = source.count(name)
+            self._persist(name, lambda step: self._poc_step(source, around, step))
+        self._persist("profiles", self._profiles)
+
+    def _poc_step(self, source: PocSource, around: Surroundings, step: Step) -> None:
+        into = into_table(step.name)
+        canonical = Canonical(into, self.target.vault)
+        self._progress(step.name, step.counts["read"], self._totals[step.name])
+        held: list[Item] = []
+        size = 0
+        for read in source.rows(step.name, int(step.position or 0)):
+            item = self._item(source, around, step.name, read, canonical)
+            held.append(item)
+            size += len(item.canonical) + sum(len(reject[-1] or "") for reject in item.rejects)
+            if len(held) >= self.batch_rows or size >= _BATCH_BYTES:
+                self._commit(step, into, held)
+                held, size = [], 0
+        step.done = True
+        self._commit(step, into, held)
+
+    def _item(self, source: PocSource, around: Surroundings, name: str, read: Read | Damaged, canonical: Canonical) -> Item:
+        if isinstance(read, Damaged):
+            key = f"rows {read.first} to {read.last}" if read.first != read.last else f"row {read.first}"
+            told = Told(None, None, key, ("unreadable",))
+            return Item(str(read.last), None, b"", (self._reject(name, told, "rejected", "unreadable", None),), told.why, (), read.last - read.first + 1, told)
+        found = TRANSLATE[name](around, read.at, read.values)
+        if found is None:
+            return Item(str(read.at), None, b"", (), (), (), 0, Told(None, None, "", ()))
+        told = found
+        merged = read.values[0] if name in ("users", "no_preferences") else read.values[1] if name == "user_preferences" else None
+        if told.row is not None and merged is not None and merged in around.merged:
+            if name == "users":
+                joined = Told(None, around.merged[merged], told.key, ("merged",))
+                return Item(str(read.at), None, b"", (), joined.why, (), 1, joined)
+            if name == "no_preferences":
+                return Item(str(read.at), None, b"", (), (), (), 0, told)
+            told = Told(None, told.owner, told.key, ("preferences_here",))
+        if told.row is None:
+            reject = self._reject(name, told, "rejected", told.why[0], self._original(source, name, read))
+            return Item(str(read.at), None, b"", (reject,), told.why[:1], (), 1, told)
+        row = told.row
+        rejects: tuple[Row, ...] = ()
+        if rules.lossy(told.why):
+            kept = self._original(source, name, read)
+            rejects = tuple(self._reject(name, told, "repaired", code, kept) for code in told.why if rules.RULES[code].kind == "repaired")
+        plain = canonical.plain(row)
+        beside: tuple[tuple[Table, Row], ...] = ()
+        if name == "session_feedback" and row[5] is not None:
+            sealed = self.target.vault.seal(UUID(row[1]), "session_feedback.feedback_text", UUID(row[0]), row[5])
+            row = (*row[:5], sealed, *row[6:])
+        elif name == "users":
+            # Sealed when the batch is written: the keys of a whole batch are made at once.
+            event = audit.opening(self.target.vault, UUID(row[0]), "account.promoted", self.began_at)
+            beside = _chain(event)
+        return Item(str(read.at), row, plain, rejects, told.why, beside, int(name != "no_preferences"), told)
+
+    @staticmethod
+    def _original(source: PocSource, name: str, read: Read) -> str:
+        whole = source.everything_of(name, read.at)
+        if whole.get("password_hash") is not None:
+            whole["password_hash"] = None  # of no use to anybody but a thief
+        return rules.original(list(whole), list(whole.values()))
+
+    def _reject(self, name: str, told: Told, outcome: str, reason: str, original: str | None) -> Row:
+        """A row of promotion_rejects, its original still open."""
+        source_table = "users" if name == "no_preferences" else name
+        owner = told.owner or NOBODY
+        key = made_key(told.key)
+        return (owner, rules.made_id(f"reject {source_table}", f"{key}\0{reason}", rules.FIRST_MS), source_table, key, outcome, reason[:40], original)
+
+    # --- batches
+
+    def _commit(self, step: Step, into: Table, items: list[Item]) -> None:
+        """The items are in the target and the step says so; what the database refuses is rejected, alone."""
+        try:
+            after = self._write(step, into, items)
+        except ConstraintBroken as error:
+            if len(items) == 1:
+                after = self._write(step, into, [self._refused(step.name, items[0], error.name)])
+            else:
+                done, step.done = step.done, False
+                half = len(items) // 2
+                self._commit(step, into, items[:half])
+                step.done = done
+                self._commit(step, into, items[half:])
+                return
+        step.position, step.counts, step.digest = after.position, after.counts, after.digest
+        self._progress(step.name, step.counts["read"], self._totals.get(step.name, 0))
+
+    def _refused(self, name: str, item: Item, constraint: str) -> Item:
+        if item.row is None:
+            raise ConstraintBroken(constraint)
+        kept = json.dumps(dict(zip(bulk.columns(into_table(name)), item.told.row or item.row, strict=True)))
+        reject = self._reject(name, item.told, "rejected", f"refused:{constraint}", kept)
+        return item._replace(row=None, canonical=b"", beside=(), why=("refused",), rejects=(*item.rejects, reject))
+
+    def _write(self, step: Step, into: Table, items: list[Item]) -> Step:
+        after = step.copied()
+        rows = [item.row for item in items if item.row is not None]
+        if into is USERS and isinstance(self.source, PocSource):
+            self.target.vault.keys.keep({UUID(str(row[0])): None for row in rows})
+        rejects = [self._sealed(reject) for item in items for reject in item.rejects]
+        for item in items:
+            after.counts["read"] += item.read
+            after.counts.update(item.why)
+            if item.row is not None:
+                after.digest.add(item.canonical)
+            elif item.rejects and item.rejects[-1][4] == "rejected":
+                after.counts["rejected"] += item.read
+        after.counts["copied"] += len(rows)
+        after.counts["kept"] += len(rejects)
+        after.counts["repaired"] += sum(1 for item in items if item.row is not None and item.rejects)
+        if items:
+            after.position = items[-1].position
+        beside = [pair for item in items for pair in item.beside]
+        touched = [into, *((REJECTS,) if rejects else ()), *((EVENTS, HEADS) if beside else ())]
+        with self._transaction(touched, rows) as tx:
+            if into is USERS and isinstance(self.source, PocSource):
+                rows = [self._with_contact(item) for item in items if item.row is not None]
+                for item in items:
+                    if item.why == ("merged",):
+                        audit.note(tx, UUID(str(item.told.owner)), "account.promoted", self.began_at, actor="operator")
+            bulk.fill(tx, into, rows)
+            for other in (EVENTS, HEADS):
+                bulk.fill(tx, other, [row for where, row in beside if where is other])
+            bulk.fill(tx, REJECTS, rejects)
+            self.save(tx, after)
+        return after
+
+    @contextmanager
+    def _transaction(self, tables: Sequence[Table], rows: Sequence[Row]) -> Iterator[AnyTx]:
+        with self.target.write(right="operator") as tx:
+            at = _MONTH_AT.get(tables[0].name)
+            if at is not None:
+                wanted = {str(row[at])[:7] for row in rows} - self._months
+                bulk.months(tx, wanted)
+            with bulk.unguarded(tx, tables):
+                yield tx
+        if at is not None:
+            self._months |= wanted
+
+    def _sealed(self, reject: Row) -> Row:
+        if reject[-1] is None:
+            return reject
+        owner, key = UUID(reject[0]), UUID(reject[1])
+        try:
+            return (*reject[:-1], self.target.vault.seal(owner, "promotion_rejects.original", key, reject[-1]))
+        except NotFound:  # a person of whom the database took no row
+            return (NOBODY, *reject[1:-1], self.target.vault.seal(UUID(int=0), "promotion_rejects.original", key, reject[-1]))
+
+    def _with_contact(self, item: Item) -> Row:
+        """The row of users with address and number sealed and findable."""
+        row = item.row or ()
+        vault, person = self.target.vault, UUID(row[0])
+        written = "address_taken" in item.why or "address_unusable" in item.why
+        email, phone = str(row[1]), str(row[3])
+        index = vault.blind_index(AS_WRITTEN if written else "users.email", email)
+        phone_index = vault.blind_index("users.phone_number", phone)
+        return (
+            row[0], vault.seal(person, "users.email", person, email), index,
+            vault.seal(person, "users.phone_number", person, phone), phone_index, *row[5:],
+        )  # fmt: skip
+
+    # --- what is learned
+
+    def _profiles(self, step: Step) -> None:
+        """Everybody who rated has the profile that their history makes."""
+        profiles = table("neural_profiles")
+        while True:
+            after = UUID(step.position) if step.position else UUID(int=0)
+            with self.target.write(right="operator") as tx:
+                people = tx.rows(SQL.raters, after=after, most=_PEOPLE)
+                new = [_new_profile(row["user_id"], row["first_at"]) for row in people if not row["known"]]
+                with bulk.unguarded(tx, [profiles]):
+                    bulk.fill(tx, profiles, new)
+                for row in people:
+                    tx.run(SQL.rebuild, user_id=row["user_id"])
+                step.counts["read"] += len(people)
+                step.done = len(people) < _PEOPLE
+                if people:
+                    step.position = str(people[-1]["user_id"])
+                self.save(tx, step)
+            self._progress(step.name, step.counts["read"], self._totals.get("users", 0))
+            if step.done:
+                return
+
+    # --- a database of ours
+
+    def _copy_own(self, source: OwnSource) -> None:
+        for each in source.tables():
+            self._totals[each.name] = source.count(each.name)
+            self._persist(each.name, lambda step, each=each: self._own_step(source, each, step))  # type: ignore[misc]
+        self._persist("files", lambda step: self._files(source, step))
+
+    def _own_step(self, source: OwnSource, each: Table, step: Step) -> None:
+        if step.done:
+            return
+        canonical = Canonical(each, source.vault)
+        self._progress(step.name, step.counts["read"], self._totals[step.name])
+        shared = source.vault.key_check() == self.target.vault.key_check()
+        names = bulk.columns(each)
+        where = [names.index(name) for name in each.key]
+        owner = names.index(each.owner or "")
+        prior: tuple[str, str] = ("", "")
+        with source.database.read(right="operator") as read:
+            held: list[Item] = []
+            size = 0
+            after = json.loads(step.position) if step.position else None
+            for row in bulk.rows(read, each, person=self.person, after=after):
+                position = key_text([row[at] for at in where])
+                told = Told(row, row[owner], position, ())
+                try:
+                    plain = canonical(row)
+                except (SealBroken, NotFound):  # sealed for somebody else, altered, or the key is gone
+                    kept = json.dumps(dict(zip(names, row, strict=True)))
+                    reject = self._reject(each.name, told, "rejected", "unreadable", kept)
+                    held.append(Item(position, None, b"", (reject,), ("unreadable",), (), 1, told))
+                    continue
+                moved = row
+                if not shared and each is USERS:
+                    moved = self._indexed_anew(source, row)
+                elif not shared and each in (EVENTS, HEADS):
+                    moved, prior = self._chained_anew(source, each, row, prior)
+                held.append(Item(position, moved, plain, (), (), (), 1, told))
+                size += sum(len(value) for value in row if value)
+                if len(held) >= self.batch_rows or size >= _BATCH_BYTES:
+                    self._take_keys(source, held)
+                    self._commit(step, each, held)
+                    held, size = [], 0
+            step.done = True
+            self._take_keys(source, held)
+            self._commit(step, each, held)
+
+    def _files(self, source: OwnSource, step: Step) -> None:
+        """Every sound file that is whole has come along, sealed as it is: the key in it is the person's, not the root's."""
+        files = table("audio_files")
+        names = bulk.columns(files)
+        who, what, size = (names.index(name) for name in ("user_id", "file_path", "size_bytes"))
+        folder = self._audio
+        if step.done or folder is None or (folder.exists() and source.audio.exists() and folder.samefile(source.audio)):
+            return
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with source.database.read(right="operator") as tx:
+            for row in bulk.rows(tx, files, person=self.person):
+                name = str(row[what])
+                if row[size] is None or not _FILE_NAME.fullmatch(name):  # never rendered, or a path made elsewhere
+                    continue
+                found = _file_copied(source.audio / name, folder / name, source.vault.keys.key(UUID(row[who])))
+                step.counts[found] += 1
+                self._progress("files", sum(step.counts.values()), 0)
+        step.done = True
+        with self.target.write(right="operator") as tx:
+            self.save(tx, step)
+
+    def _take_keys(self, source: OwnSource, items: list[Item]) -> None:
+        """Everybody whose rows these are has their key in the target's store, wrapped for its root key."""
+        if source.vault.keys is self.target.vault.keys:
+            return
+        keys: dict[UUID, bytes | None] = {}
+        for owner in {UUID(str(item.told.owner)) for item in items}:
+            try:
+                keys[owner] = source.vault.keys.key(owner)
+            except NotFound:  # an erased person, of whom the audit log alone is left
+                continue
+        self.target.vault.keys.keep(keys)
+
+    def _indexed_anew(self, source: OwnSource, row: Row) -> Row:
+        """The row of users with the digests of its address and number under the target's key."""
+        person = UUID(row[0])
+        email = source.vault.open(person, "users.email", person, str(row[1]))
+        phone = source.vault.open(person, "users.phone_number", person, str(row[3]))
+        place = next(
+            (place for place in ("users.email", AS_WRITTEN) if source.vault.blind_index(place, email) == row[2]),
+            "users.email",
+        )
+        vault = self.target.vault
+        return (row[0], row[1], vault.blind_index(place, email), row[3], vault.blind_index("users.phone_number", phone), *row[5:])
+
+    def _chained_anew(self, source: OwnSource, each: Table, row: Row, prior: tuple[str, str]) -> tuple[Row, tuple[str, str]]:
+        """An event of the audit log, or the end of a chain, under the target's key; one that was changed stays broken."""
+        who, seq = str(row[0]), int(str(row[1]))
+        before = seq - 1 if each is EVENTS else seq
+        if prior[0] != who:
+            with self.target.read(right="operator") as tx:
+                prior = (who, tx.value(SQL.mac_of_event, user_id=UUID(who), seq=before) or str(row[-2] if each is EVENTS else row[-1]))
+        if each is HEADS:
+            return (*row[:-1], prior[1]), ("", "")
+        told = dict(zip(bulk.columns(EVENTS), row, strict=True))
+        try:
+            event = audit.carried(source.vault, self.target.vault, msgspec.convert(told, audit.Event, strict=False), prior[1])
+        except ValueError:
+            return row, (who, str(row[-1]))
+        return (*row[:-2], event.prior, event.mac), (who, event.mac)
+
+
+def _file_copied(here: Path, there: Path, key: bytes) -> str:
+    """`came`, `missing` or `damaged`; only a file that opens to its last byte is there afterwards."""
+    if not here.exists():
+        return "missing"
+    if there.exists() and there.stat().st_size == here.stat().st_size:
+        return "came"
+    part = there.with_suffix(".part")
+    try:
+        for _ in read_sealed(here, key, here.name):
+            pass
+        shutil.copyfile(here, part)
+    except SealBroken:
+        return "damaged"
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageFull(f"The sound folder of the target cannot be written: {error.strerror}. Run the command again then.") from error
+    part.chmod(0o600)
+    part.replace(there)
+    return "came"
+
+
+def into_table(step: str) -> Table:
+    """Where the rows of a step go."""
+    return table(_TABLE_OF.get(step, step))
+
+
+def made_key(text: str) -> str:
+    """An old key as the column takes it."""
+    clean = text.replace("\0", "").encode("utf-8", "replace").decode()
+    return clean if len(clean) <= 200 else clean[:197] + "..."
+
+
+def _chain(event: audit.Event) -> tuple[tuple[Table, Row], ...]:
+    who = str(event.user_id)
+    at = rules.stamp(int(event.at.timestamp() * 1000))
+    return (
+        (EVENTS, (who, str(event.seq), at, event.actor, event.action, event.detail, event.prior, event.mac)),
+        (HEADS, (who, str(event.seq), event.mac)),
+    )
+
+
+def _new_profile(user_id: object, first_at: object) -> Row:
+    """A profile that knows nothing yet; its id is made from the person and the time of their first rating."""
+    at = first_at if isinstance(first_at, dt.datetime) else dt.datetime.fromisoformat(str(first_at))
+    ms = round(at.timestamp() * 1000)
+    made = rules.made_id("neural_profiles", str(user_id), ms)
+    stamp = rules.stamp(ms)
+    return (made, str(user_id), None, "240", "[]", "5", stamp, stamp, *[None] * 8, "1")
+
+
+TRANSLATE: dict[str, Callable[..., Told | None]] = {
+    "users": rules.user, "user_preferences": rules.preferences, "sessions": rules.session, "session_feedback": rules.feedback,
+    "no_preferences": lambda around, _at, old: rules.no_preferences(around, old),
+}  # fmt: skip

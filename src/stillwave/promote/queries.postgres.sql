@@ -1,0 +1,2 @@
+-- name: rebuild!
+SELECT rebuild_neural_profile(:user_id);

@@ -1,0 +1,34 @@
+-- name: step_of
+SELECT position, done, counts, digest, started_at FROM promotion_steps WHERE source = :source AND step = :step;
+
+-- name: steps_of
+SELECT step, position, done, counts, digest, started_at FROM promotion_steps WHERE source = :source ORDER BY step;
+
+-- name: save_step!
+INSERT INTO promotion_steps (source, step, position, done, counts, digest, started_at, updated_at)
+VALUES (:source, :step, :position, :done, :counts, :digest, :now, :now)
+ON CONFLICT (source, step) DO UPDATE SET position = excluded.position, done = excluded.done, counts = excluded.counts,
+    digest = excluded.digest, updated_at = excluded.updated_at;
+
+-- name: anybody
+SELECT count(*) AS n FROM (SELECT 1 FROM users LIMIT 1) AS one;
+
+-- name: person_of_index
+SELECT id FROM users WHERE email_index = :email_index;
+
+-- name: phone_of_another
+SELECT count(*) AS n FROM users WHERE phone_index = :phone_index AND id <> :user_id;
+
+-- name: raters
+-- People with feedback, in the order of their ids.
+SELECT feedback.user_id, min(feedback.created_at) AS first_at, profile.id IS NOT NULL AS known
+FROM session_feedback AS feedback
+LEFT JOIN neural_profiles AS profile ON profile.user_id = feedback.user_id
+WHERE feedback.user_id > :after
+GROUP BY feedback.user_id, profile.id ORDER BY feedback.user_id LIMIT :most;
+
+-- name: profile_of
+SELECT base_frequency_response, optimal_transition_time, sensitivity_level FROM neural_profiles WHERE user_id = :user_id;
+
+-- name: mac_of_event
+SELECT mac FROM audit_events WHERE user_id = :user_id AND seq = :seq;
