@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stillwave import __version__, cli_audit, cli_backup, cli_sound, errors, log
+from stillwave import __version__, cli_audit, cli_backup, cli_breach, cli_sound, errors, log
 from stillwave.cli_sound import plain, progress, say
 from stillwave.settings import Settings, load
 
@@ -100,6 +100,7 @@ def _open(
 
 cli_backup.add_to(app, _open, lambda: load(os.environ))
 cli_audit.add_to(app, _open)
+cli_breach.add_to(app, _open)
 
 
 @app.callback(invoke_without_command=True)

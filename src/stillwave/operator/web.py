@@ -12,6 +12,7 @@ from litestar.params import FromPath
 
 from stillwave import __version__
 from stillwave.accounts import actions as accounts
+from stillwave.emergency import actions as emergency
 from stillwave.errors import NotFound
 from stillwave.jobs import actions as jobs
 from stillwave.operator import actions
@@ -72,6 +73,7 @@ def operator_page(request: Request[Any, Any, Any]) -> Response[str]:
         people = accounts.people(tx)
     with kit.database.read(right="retention") as tx:
         waiting, trouble = jobs.counts(tx, now), jobs.in_trouble(tx)
+        open_now = len(emergency.running(tx, now))
     health += actions.work(waiting, now)
     failed = [
         {
@@ -81,7 +83,7 @@ def operator_page(request: Request[Any, Any, Any]) -> Response[str]:
         for job in trouble
     ]  # fmt: skip
     return pages.page(
-        request, "operator/operator.html", me=me, health=health, people=people, jobs=waiting, failed=failed
+        request, "operator/operator.html", me=me, health=health, people=people, jobs=waiting, failed=failed, emergencies=open_now
     )
 
 

@@ -55,6 +55,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     consent_version: int | None = None
     offline_version: int | None = None
     screened_at: dt.datetime | None = None
+    opened_at: dt.datetime | None = None  # an operator opened their data, and they have not put the notice away
 
     signed_in = True
 
