@@ -22,3 +22,4 @@ test:
 
 data-model:
 	@$(BIN)/python -m stillwave.db.tables > docs/data-model.md
+	@$(BIN)/python -m stillwave.db.records > docs/records-of-processing.md

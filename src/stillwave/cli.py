@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stillwave import __version__, cli_audit, cli_backup, cli_privacy, cli_promote, cli_sound, errors, log
+from stillwave import (
+    __version__,
+    cli_audit,
+    cli_backup,
+    cli_breach,
+    cli_privacy,
+    cli_promote,
+    cli_sound,
+    errors,
+    log,
+)
 from stillwave.cli_sound import plain, progress, say
 from stillwave.settings import Settings, load
 
@@ -103,6 +113,7 @@ def _open(
 
 cli_backup.add_to(app, _open, lambda: load(os.environ))
 cli_audit.add_to(app, _open)
+cli_breach.add_to(app, _open)
 
 
 @app.callback(invoke_without_command=True)

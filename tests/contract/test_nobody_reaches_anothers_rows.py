@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import httpx
 import pytest
@@ -11,6 +13,10 @@ from litestar.routes import HTTPRoute
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.store import SQL
 from stillwave.app import create_app
+from stillwave.emergency import store
+from stillwave.emergency.rules import LASTS
+from stillwave.emergency.store import Access
+from tests import rows
 from tests.cast import ALICE, BOB, CHARLIE, Clock
 from tests.served import SCREENING, Served, Visitor
 
@@ -33,6 +39,7 @@ class Route(NamedTuple):
         return not self.operators and any(name in self.path for name in ("_id:uuid}", D))
 
 
+PERSON, ACCESS = "{person_id:uuid}", "{access_id:uuid}"
 S, L, D, C = "{session_id:uuid}", "{login_id:uuid}", "{date:date}", "{clearance_id:uuid}"
 ANSWER, SECRET = {"rating": 1}, {"password": ALICE.password, "confirm": "erase"}
 PROOF = {"password": ALICE.password, "code": "123456"}
@@ -167,6 +174,13 @@ ROUTES = [
     Route("GET", "/receipts/{given:str}", open_to_all=True),
     Route("GET", "/operator", operators=True),
     Route("POST", "/operator/jobs/{job_id:uuid}/retry", {}, operators=True),
+    Route("GET", "/operator/emergency", operators=True),
+    Route("POST", "/operator/emergency", {"email": ALICE.email, "reason": "nobody can reach them", "code": "123456"}, operators=True),
+    Route("GET", f"/operator/emergency/{PERSON}/{ACCESS}", operators=True),
+    Route("POST", f"/operator/emergency/{PERSON}/{ACCESS}/end", {}, operators=True),
+    Route("GET", "/privacy/emergency"),
+    Route("POST", f"/privacy/emergency/{ACCESS}/end", {}),
+    Route("POST", f"/privacy/emergency/{ACCESS}/seen", {}),
     Route("POST", "/api/v1/calendar"),
     Route("DELETE", "/api/v1/calendar"),
     Route("GET", "/calendar"),
@@ -184,16 +198,18 @@ class Places(NamedTuple):
     session: str
     login: str
     clearance: str
+    access: str
 
     def fill(self, path: str) -> str:
         filled = path.replace(S, self.session).replace(L, self.login).replace(D, "2026-11-25").replace(C, self.clearance)
+        filled = filled.replace(ACCESS, self.access).replace(PERSON, "00000000-0000-7000-8000-000000000000")
         filled = filled.replace("{job_id:uuid}", "00000000-0000-7000-8000-000000000000")
         return filled.replace("{purpose:str}", "health_data")
 
 
 @pytest.fixture
-def places(alice: Visitor, clock: Clock) -> Places:
-    """Alice has a rated session, a diary day, a login and a clearance."""
+def places(served: Served, alice: Visitor, clock: Clock) -> Places:
+    """Alice has a rated session, a diary day, a login and a clearance, and an operator looked at her data once."""
     session = alice.session(background_only=True)["id"]
     clock.advance(minutes=6)
     alice.rate(session, feedback_text="mine alone")
@@ -202,7 +218,13 @@ def places(alice: Visitor, clock: Clock) -> Places:
     alice.screened(none=False, conditions=["recent_head_injury"])
     cleared = alice.post("/api/v1/clearances", json=CLEARED)
     assert cleared.status_code == 201
-    return Places(session, alice.get("/api/v1/logins").json()[0]["id"], cleared.json()["id"])
+    me = UUID(alice.get("/api/v1/me").json()["id"])
+    access = Access(
+        user_id=me, id=rows.id_at(), operator_id=rows.id_at(), created_at=clock(), expires_at=clock.now + LASTS, reason="mine alone"
+    )
+    with served.kit.database.write(me) as tx:
+        store.insert(tx, access)
+    return Places(session, alice.get("/api/v1/logins").json()[0]["id"], cleared.json()["id"], str(access.id))
 
 
 def ask(visitor: Visitor, route: Route, places: Places) -> httpx.Response:
@@ -330,6 +352,9 @@ def test_who_is_not_signed_in_is_sent_to_sign_in(served: Served, alice: Visitor,
 
 
 def test_only_operators_see_the_operators_page(served: Served, alice: Visitor) -> None:
+    for route in (route for route in ROUTES if route.operators):
+        path = re.sub(r"\{\w+:uuid\}", "00000000-0000-7000-8000-000000000000", route.path)
+        assert alice.request(route.method, path, data=route.sent).status_code == 403, route
     refused = alice.get("/operator")
     assert refused.status_code == 403
     assert "Free disk" not in refused.text

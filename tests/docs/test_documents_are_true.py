@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stillwave.db import tables
+from stillwave.db import records, tables
 
 ROOT = Path(__file__).parents[2]
 RECORDS = sorted((ROOT / "docs/decisions").glob("*.md"))
@@ -17,6 +17,16 @@ RECORDS = sorted((ROOT / "docs/decisions").glob("*.md"))
 def test_the_data_model_is_fresh():
     written = (ROOT / "docs/data-model.md").read_text()
     assert written == tables.data_model(), "run `make data-model`"
+
+
+def test_the_records_of_processing_are_fresh():
+    written = (ROOT / "docs/records-of-processing.md").read_text()
+    assert written == records.document(), "run `make data-model`"
+
+
+def test_every_table_of_people_belongs_to_one_activity():
+    told = [name for _activity, _purpose, _ground, names in records.ACTIVITIES for name in names]
+    assert sorted(told) == sorted(table.name for table in tables.TABLES if table.owner)
 
 
 @pytest.mark.parametrize("table", tables.TABLES, ids=lambda table: table.name)
@@ -102,6 +112,11 @@ def test_files_that_a_document_names_exist(document):
     named = set(re.findall(r"`((?:src|docs|tests|bench|\.ci)/[\w./-]+)`", text)) | set(re.findall(r"\]\((?!https?:)([^)#]+)\)", text))
     for name in named:
         assert (ROOT / name).exists(), f"{document} names {name}"
+
+
+def test_nobody_calls_it_compliant():
+    for name in [*(n for n in tracked() if n.endswith((".md", ".html"))), "src/stillwave/inspection/rules.py"]:
+        assert not re.search(r"\b(?:GDPR|HIPAA)[- ]?(?:compliant|certified|conformant)\b|\bcompliant\b", (ROOT / name).read_text(), re.IGNORECASE), name
 
 
 def test_every_ignored_lint_rule_gives_its_reason():

@@ -129,6 +129,7 @@ class Database(Protocol):
     """An engine that is open."""
 
     vault: Vault
+    encrypts_all: bool  # a copy of its files shows nothing at all without the key
     right: Right  # what `read` and `write` take when they are not told
 
     @property

@@ -77,6 +77,7 @@ class PostgresDatabase:
     """PostgreSQL 15-18 behind a pool that survives a restart of the server."""
 
     engine: Literal["postgres"] = "postgres"
+    encrypts_all = False
     slow_s = 0.5
 
     def __init__(self, url: str, vault: Vault) -> None:

@@ -121,6 +121,7 @@ class SqliteDatabase:
     """The embedded default: one encrypted file, WAL, one writer at a time."""
 
     engine: Literal["sqlite"] = "sqlite"
+    encrypts_all = True
     connections = 8
     right: Right = "app"
     one_role = False

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from stillwave.breach import actions as breach
 from stillwave.db import audit, migrate
 from stillwave.db.database import Database, Queries, Query, Tx
 from stillwave.errors import ClockDoubted, StorageFull
@@ -175,6 +176,16 @@ def audited(tx: Tx, now: dt.datetime) -> Check:
     return Check("Security audit", told, ok=not found and not is_stale(report.at, now))
 
 
+def breaches(tx: Tx, now: dt.datetime) -> list[Check]:
+    """A line for each breach of which somebody is still to be told, with the clock of the law."""
+    found = []
+    for one in breach.everything(tx):
+        due = [f"{who} by {until:%Y-%m-%d %H:%M} UTC" for who, until, told in one.clocks() if told is None]
+        if due:
+            found.append(Check("Breach", f"of {one.known_at:%Y-%m-%d}: tell the {' and the '.join(due)}", ok=not one.is_late(now)))
+    return found
+
+
 def _waiting(database: Database) -> Retired:
     with database.read(right="retention") as tx:
         return Retired("outbox", "unlink_outbox", int(tx.value(SQL.count_waiting_files)))
@@ -313,6 +324,7 @@ def health(tx: Tx, settings: Settings, now: dt.datetime, *, mail: bool) -> list[
         Check("Mail", "set up" if mail else "not set up: no reminders; recovery codes come from the command line", ok=True),
         Check("Connection", "TLS" if settings.secure_cookies else "this machine only, no TLS", ok=True),
         audited(tx, now),
+        *breaches(tx, now),
     ]
     if counts.months_ahead is not None:
         ahead = max(counts.months_ahead - 1, 0)  # the current month is not ahead

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 
 from stillwave import __version__
 from stillwave.accounts import actions as accounts
+from stillwave.emergency import actions as emergency
 from stillwave.errors import NotFound
 from stillwave.jobs import actions as jobs
 from stillwave.operator import actions
@@ -73,6 +74,7 @@ def operator_page(request: Request[Any, Any, Any]) -> Response[str]:
         people, leaving = accounts.people(tx), erasure.waiting(tx)
     with kit.database.read(right="retention") as tx:
         waiting, trouble = jobs.counts(tx, now), jobs.in_trouble(tx)
+        open_now = len(emergency.running(tx, now))
     health += actions.work(waiting, now)
     failed = [
         {
@@ -82,7 +84,8 @@ def operator_page(request: Request[Any, Any, Any]) -> Response[str]:
         for job in trouble
     ]  # fmt: skip
     return pages.page(
-        request, "operator/operator.html", me=me, health=health, people=people, leaving=leaving, jobs=waiting, failed=failed
+        request, "operator/operator.html", me=me, health=health, people=people, leaving=leaving, jobs=waiting, failed=failed,
+        emergencies=open_now,
     )
 
 
