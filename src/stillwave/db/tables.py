@@ -273,7 +273,7 @@ SESSIONS = Table(
     checks=("sessions_session_type_known", "sessions_effectiveness_range", "sessions_base_frequency_positive", "sessions_target_frequency_positive", "sessions_volume_range", "sessions_position_positive", "sessions_id_holds_start_time", "sessions_end_after_start", "sessions_arm_known", "sessions_revealed_has_arm", "sessions_arm_rating_range"),
     foreign_keys=(_FK_USER,),
     indexes=(
-        Index("idx_sessions_user_id", ("user_id",)),
+        Index("idx_sessions_user_id", ("user_id", "effectiveness_rating")),
         Index("idx_sessions_start_time", ("start_time",)),
         Index("idx_sessions_effectiveness", ("effectiveness_rating",)),
         Index("idx_sessions_type_time", ("session_type", "start_time")),
