@@ -25,6 +25,8 @@ ACTIVITIES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("Reminders", "to send what was asked for, and nothing else", "consent, of its own (6(1)(a))", ("reminders", "calendar_feeds")),
     ("Rights and proof", "to show who agreed to what, and what was done with whose data", "legal duty (6(1)(c): 5(2), 7(1), 32)",
      ("consents", "erasures", "audit_events", "audit_heads", "emergency_accesses")),
+    ("Taking over another database", "to lose no row that could not be taken over", "as for what the row is of",
+     ("promotion_rejects",)),
     ("Work in the background", "to measure, remind and remove in time", "as for what the work is for", ("jobs",)),
 )  # fmt: skip
 
