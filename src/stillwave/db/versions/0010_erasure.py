@@ -5,7 +5,7 @@ from alembic import op
 from stillwave.db.migrate import run_file
 
 revision = "0010_erasure"
-down_revision = "0008_audit"
+down_revision = "0009_leaner_learning"
 
 
 def upgrade() -> None:
