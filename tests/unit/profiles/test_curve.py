@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwave.profiles import curve, effects, rules, screening
+from stillwave.profiles import curve, effects, rules, screening, trial
 
 RATINGS = st.one_of(st.none(), st.integers(1, 5))
 EFFECTIVENESS = st.one_of(st.none(), st.integers(1, 10))
@@ -191,4 +191,9 @@ def test_ratings_at_one_frequency_pull_the_best_point_there() -> None:
 def test_every_constant_is_explained() -> None:
     told = (Path(__file__).parents[3] / "docs" / "science.md").read_text()
     named = {name for name in vars(curve) if name.isupper()} - {"VERSION", "TRIANGLE", "GROUP_OF_STATE"}
+    for module in (rules, screening, trial):
+        named |= {name for name, value in vars(module).items() if name.isupper() and isinstance(value, int | float)}
+    named -= {"VERSION"}
     assert {name for name in named if f"`{name}`" not in told and f"`{name} " not in told} == set()
+    rows = [line for line in told.split("| constant |")[1].split("\n\n")[0].splitlines() if line.startswith("| ")]
+    assert [line for line in rows if line.count("|") != 4 or not line.split("|")[3].strip()] == []
