@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from stillwave.db.database import open_database
 from stillwave.feedback.store import SQL as FEEDBACK
@@ -102,6 +103,34 @@ def test_a_query_of_one_session_looks_into_one_month(busy: psycopg.Connection[An
     told = plan(busy, ONE_MONTH[name].postgres, WHEN)
     touched = months(told)
     assert {part.rsplit("_", 1)[1] for part in touched} == {f"y{START:%Y}m{START:%m}"}, told
+
+
+@pytest.mark.parametrize("name", ONE_MONTH)
+def test_a_prepared_query_of_one_session_looks_into_one_month_too(busy: psycopg.Connection[Any], name: str) -> None:
+    """A plan that is made once for all values: the other months are taken out when it begins."""
+    told = generic_plan(busy, ONE_MONTH[name].postgres, WHEN)
+    assert {part.rsplit("_", 1)[1] for part in months(told)} == {f"y{START:%Y}m{START:%m}"}, told
+    removed = [int(count) for count in re.findall(r"Subplans Removed: (\d+)", told)]
+    assert removed, told
+    assert min(removed) >= MONTHS - 1, told
+
+
+def generic_plan(admin: psycopg.Connection[Any], text: str, values: dict[str, object]) -> str:
+    """The plan that the app gets for a prepared statement of the acting person, with these values."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
+    numbered = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", text.rstrip(" ;\n")).replace("%%", "%")
+    given = sql.SQL(", ").join(sql.Literal(values[name]) for name in names)
+    admin.execute("SELECT set_config('stillwave.user_id', %s, true)", [str(A)])
+    admin.execute("SET LOCAL ROLE stillwave_app")
+    admin.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+    try:
+        admin.execute(f"PREPARE hot AS {numbered}".encode())
+        found = admin.execute(sql.SQL("EXPLAIN (COSTS OFF) EXECUTE hot ({})").format(given)).fetchall()
+    finally:
+        admin.rollback()
+        admin.execute("DEALLOCATE ALL")
+        admin.rollback()
+    return "\n".join(row[0] for row in found)
 
 
 def test_recent_times_look_into_recent_months(busy: psycopg.Connection[Any]) -> None:

@@ -53,11 +53,12 @@ class _Server:
         self._log = data_dir / "postgres.log"
         self._child: subprocess.Popen[bytes] | None = None
         self._taken_over: int | None = None
-        self._as: dict[str, Any] = _other_user(data_dir)
+        self._data_dir, self._as = data_dir, dict[str, Any]()
         self.url = ""
 
     def begin(self) -> None:
         """It answers, and the database is there."""
+        self._as = _other_user(self._data_dir)
         if not self._folder.exists():
             self._make()
         try:

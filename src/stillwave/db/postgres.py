@@ -101,6 +101,9 @@ class PostgresDatabase:
             timeout=10,
             open=False,
             check=ConnectionPool.check_connection,
+            # A lost connection is tried anew for so long, ever later, and then by the next request: after an outage of
+            # any length nobody waits for an attempt that was put off by minutes.
+            reconnect_timeout=3,
             configure=self._configure,
             kwargs={"autocommit": False, "application_name": "stillwave"},
         )
