@@ -84,7 +84,8 @@ def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
                 "text": text.text,
                 "version": text.version,
                 "given": f"{last.given_at.astimezone(zone):%d %B %Y}".lstrip("0") if last else None,
-                "active": last is not None and last.withdrawn_at is None and last.version >= text.version,
+                "active": last is not None and accounts.holds(last),
+                "changed": last is not None and last.withdrawn_at is None and not accounts.holds(last),
             }
         )
     logins = [
