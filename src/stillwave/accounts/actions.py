@@ -14,6 +14,7 @@ from stillwave.accounts.rules import (
     CONSENTS,
     RECOVERY_LASTS,
     STEP_LASTS,
+    Contact,
     Credentials,
     Notifications,
     Preferences,
@@ -293,7 +294,32 @@ def add_phone(tx: Tx, user_id: UUID, phone_text: str, now: dt.datetime) -> None:
         raise BadInput("phone", "cannot be used here", "another number") from None
     if not changed:
         raise Forbidden("This account already has a phone number.")
-    audit.note(tx, user_id, "contact.changed", now)
+    audit.note(tx, user_id, "contact.changed", now, fields="phone")
+
+
+def change_contact(database: Database, user_id: UUID, wish: Contact, now: dt.datetime) -> str | None:
+    """E-mail or phone are others; returns the old e-mail, to tell it, when that changed.
+
+    Raises BadInput for a wrong password, for what cannot be used, and, in the same words, for what somebody has.
+    """
+    confirm_password(database, user_id, wish.password)
+    with database.write(user_id) as tx:
+        before = contact(tx, user_id)
+        after = (
+            normal_email(wish.email) if wish.email else before[0], normal_phone(wish.phone) if wish.phone else before[1]
+        )  # fmt: skip
+        changed = [name for name, old, new in zip(("email", "phone"), before, after, strict=True) if old != new]
+        if not changed:
+            return None
+        try:
+            store.set_contact(tx, user_id, *after, now)
+        except ConstraintBroken as error:
+            if error.name not in ("idx_users_email", "idx_users_phone"):
+                raise
+            field = "email" if error.name == "idx_users_email" else "phone"
+            raise BadInput(field, "cannot be used here", "another one") from None
+        audit.note(tx, user_id, "contact.changed", now, fields=",".join(changed))
+    return before[0] if "email" in changed else None
 
 
 def add_address(tx: Tx, user_id: UUID, email_text: str, now: dt.datetime) -> None:
@@ -307,7 +333,7 @@ def add_address(tx: Tx, user_id: UUID, email_text: str, now: dt.datetime) -> Non
         raise BadInput("email", "cannot be used here", "another address") from None
     if not changed:
         raise Forbidden("This account already has an address.")
-    audit.note(tx, user_id, "contact.changed", now)
+    audit.note(tx, user_id, "contact.changed", now, fields="email")
 
 
 def set_status(tx: Tx, user_id: UUID, status: str, now: dt.datetime) -> None:
@@ -380,10 +406,13 @@ def consents(tx: Tx, user_id: UUID) -> list[Consent]:
 
 def agrees(tx: Tx, user_id: UUID, purpose: str) -> bool:
     """Whether the person has given this consent, in its current wording, and not taken it back."""
-    return any(
-        consent.purpose == purpose and consent.withdrawn_at is None and consent.version >= CONSENTS[purpose].version
-        for consent in consents(tx, user_id)
-    )
+    return any(holds(consent) for consent in consents(tx, user_id) if consent.purpose == purpose)
+
+
+def holds(consent: Consent) -> bool:
+    """Whether it was given in the wording of today and not taken back; another wording is asked for again."""
+    text = CONSENTS.get(consent.purpose)
+    return text is not None and consent.withdrawn_at is None and consent.text_sha256 == text.sha256
 
 
 def set_consent(tx: Tx, user_id: UUID, purpose: str, *, give: bool, now: dt.datetime) -> None:
@@ -438,6 +467,10 @@ def set_preferences(tx: Tx, user_id: UUID, wish: Preferences, now: dt.datetime) 
         raise BadInput("background_sound_type", "is not a background we have", list(BACKGROUNDS))
     if wish.time_zone not in available_timezones():
         raise BadInput("time_zone", "is not a time zone", "a name such as Europe/Berlin")
+    before = store.preferences(tx, user_id)
+    changed = [name for name in Preferences.__struct_fields__ if getattr(before, name) != getattr(wish, name)]
+    if changed:
+        audit.note(tx, user_id, "preferences.changed", now, fields=",".join(changed))
     _store_preferences(tx, user_id, wish, now)
     if wish.notifications.any_mail != agrees(tx, user_id, "reminders"):
         set_consent(tx, user_id, "reminders", give=wish.notifications.any_mail, now=now)

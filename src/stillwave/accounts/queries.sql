@@ -44,6 +44,11 @@ WHERE id = :user_id AND account_status = 'address_required';
 -- name: forget_rejects!
 DELETE FROM promotion_rejects WHERE user_id = :user_id;
 
+-- name: set_contact!
+UPDATE users SET email = :email, email_index = :email_index, phone_number = :phone_number, phone_index = :phone_index,
+    updated_at = :now
+WHERE id = :user_id;
+
 -- name: set_last_login!
 UPDATE users SET last_login = :now WHERE id = :user_id;
 
@@ -94,7 +99,7 @@ UPDATE consents SET withdrawn_at = :now
 WHERE user_id = :user_id AND purpose = :purpose AND withdrawn_at IS NULL;
 
 -- name: consents_of
-SELECT purpose, version, given_at, withdrawn_at FROM consents WHERE user_id = :user_id ORDER BY given_at, id;
+SELECT purpose, version, text_sha256, given_at, withdrawn_at FROM consents WHERE user_id = :user_id ORDER BY given_at, id;
 
 -- name: insert_preferences!
 INSERT INTO user_preferences (user_id, id, voice_preference, background_sound_type, preferred_duration,

@@ -94,6 +94,14 @@ class SignUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     consent_health_data: bool = False
 
 
+class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A new e-mail, a new phone number, or both; with the password."""
+
+    email: Email | None = None
+    phone: Phone | None = None
+    password: Password
+
+
 class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """E-mail and password."""
 

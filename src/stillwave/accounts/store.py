@@ -39,10 +39,11 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Consent(msgspec.Struct, frozen=True):
-    """One consent, given and perhaps withdrawn."""
+    """One consent, given and perhaps withdrawn; the digest is of the wording that was shown."""
 
     purpose: str
     version: int
+    text_sha256: str
     given_at: dt.datetime
     withdrawn_at: dt.datetime | None
 
@@ -131,6 +132,17 @@ def set_phone(tx: Tx, user_id: UUID, phone: str, now: dt.datetime) -> int:
     """The placeholder number is replaced and the account is active."""
     return tx.run(
         SQL.set_phone, user_id=user_id, now=now,
+        phone_number=tx.vault.seal(user_id, "users.phone_number", user_id, phone),
+        phone_index=tx.vault.blind_index("users.phone_number", phone),
+    )  # fmt: skip
+
+
+def set_contact(tx: Tx, user_id: UUID, email: str, phone: str, now: dt.datetime) -> None:
+    """E-mail and phone are these, sealed. Raises ConstraintBroken when one is taken."""
+    tx.run(
+        SQL.set_contact, user_id=user_id, now=now,
+        email=tx.vault.seal(user_id, "users.email", user_id, email),
+        email_index=tx.vault.blind_index("users.email", email),
         phone_number=tx.vault.seal(user_id, "users.phone_number", user_id, phone),
         phone_index=tx.vault.blind_index("users.phone_number", phone),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from stillwave.accounts.rules import (
     CONSENTS,
     SHORTEST_PASSWORD,
     STEP_LASTS,
+    Contact,
     Credentials,
     Email,
     Notifications,
@@ -28,7 +29,7 @@ from stillwave.accounts.rules import (
     device_name,
 )
 from stillwave.accounts.store import Consent, Login
-from stillwave.errors import BadInput, StillwaveError
+from stillwave.errors import BadInput, StillwaveError, TooMany
 from stillwave.web import gate, pages
 from stillwave.web.intake import read_form
 from stillwave.web.kit import address_of, kit_of
@@ -211,6 +212,12 @@ def read_me(request: Ask) -> Person:
         )  # fmt: skip
 
 
+@api_put("/api/v1/contact", status_code=204, tags=["account"])
+def change_contact(request: Ask, data: JSONBody[Contact]) -> None:
+    """Correct the e-mail, the phone number, or both. The old address is told of a new one."""
+    _change_contact(request, data)
+
+
 @api_post("/api/v1/password", status_code=200, tags=["account"])
 def change_password(request: Ask, data: JSONBody[PasswordChange]) -> Opened:
     """Change the password: every login ends and a new one begins."""
@@ -383,6 +390,35 @@ def phone(request: Ask, data: Form) -> Response[Any]:
     return pages.see_other("/", notice="Thank you. Your phone number is stored.")
 
 
+def _change_contact(request: Ask, wish: Contact) -> None:
+    kit, me = kit_of(request), gate.proving(request)
+    old = actions.change_contact(kit.database, me.user_id, wish, kit.clock())
+    if old:
+        kit.mail.send(
+            old, "Your Stillwave e-mail address changed",
+            "You, or somebody who knows your password, gave your account another e-mail address. This one is not used any more.\n\n"
+            "If it was not you, please ask the person who runs this Stillwave at once.\n",
+        )  # fmt: skip
+
+
+@page_get("/contact")
+def contact_page(request: Ask) -> Response[str]:
+    """The form that corrects e-mail and phone."""
+    with gate.read(request) as (tx, me):
+        email, phone = actions.contact(tx, me.user_id)
+    return pages.page(request, "accounts/contact.html", me=me, errors={}, values={"email": email, "phone": phone})
+
+
+@page_post("/contact")
+def correct_contact(request: Ask, data: Form) -> Response[Any]:
+    """Correct e-mail and phone by form."""
+    try:
+        _change_contact(request, read_form(data, Contact))
+    except (BadInput, TooMany) as error:
+        return pages.form_again(request, "accounts/contact.html", data, error)
+    return pages.see_other("/privacy", notice="Your e-mail and phone number are stored.")
+
+
 @cache
 def _zones() -> list[str]:
     return sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC")
@@ -451,5 +487,6 @@ HANDLERS = [
     create_account, create_login, list_logins, delete_login, delete_current_login, read_me, change_password,
     start_recovery, complete_recovery, read_preferences, replace_preferences, read_consents,
     sign_up_page, sign_up, sign_in_page, sign_in, sign_out, recover_page, recover, reset_page, reset,
-    address_page, address, phone_page, phone, preferences_page, set_preferences, revoke_login, revoke_other_logins,
+    address_page, address, phone_page, phone, change_contact, contact_page, correct_contact, preferences_page,
+    set_preferences, revoke_login, revoke_other_logins,
 ]  # fmt: skip

@@ -491,6 +491,7 @@ IDEMPOTENCY_KEYS = Table(
     name="idempotency_keys",
     what="Answers already given, so that a request sent twice acts once.",
     owner="user_id", retention="request", key=("user_id", "key"),
+    stays_behind="answers to requests that were sent to one Stillwave",
     columns=(
         _owner(),
         _must("key", words(128), "identifier", "the sender's name for the request", kept_back=_MACHINE),
@@ -758,6 +759,7 @@ EMERGENCY_ACCESSES = Table(
     name="emergency_accesses",
     what="When an operator looked at a person's data in an emergency, why, and until when; the person was told at once.",
     owner="user_id", retention="account", key=("user_id", "id"),
+    stays_behind="what was done at one Stillwave stays on record there",
     columns=(
         _owner(), _key(made=False),
         _must("operator_id", UUID_REF, "identifier", "which operator looked"),

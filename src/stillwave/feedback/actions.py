@@ -45,10 +45,11 @@ def change(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -
     me.must_consent()
     told = rules.coded(answer)
     row = current(tx, me.user_id, session_id)
+    changed = store.changed(tx, me.user_id, row, answer, told)
     profiles.stick_flags(tx, me.user_id, effects.red_flags(told.physical, told.mental), now)
     store.replace(tx, me.user_id, row, answer, told)
     store.rate_session(tx, me.user_id, session_id, answer, told, now)
-    audit.note(tx, me.user_id, "feedback.changed", now, session=str(session_id))
+    audit.note(tx, me.user_id, "feedback.changed", now, session=str(session_id), fields=",".join(changed))
 
 
 def take_back(tx: Tx, user_id: UUID, session_id: UUID, now: dt.datetime) -> None:

@@ -62,6 +62,20 @@ def replace(tx: Tx, user_id: UUID, row: FeedbackRow, answer: Answer, told: Told)
     )  # fmt: skip
 
 
+def changed(tx: Tx, user_id: UUID, row: FeedbackRow, answer: Answer, told: Told) -> list[str]:
+    """The names of the fields that the answer changes."""
+    before = {
+        "rating": row.rating, "feedback_text": text_of(tx, user_id, row),
+        "physical_effects": msgspec.json.decode(row.physical_effects or "{}"),
+        "mental_effects": msgspec.json.decode(row.mental_effects or "{}"),
+    }  # fmt: skip
+    after = {
+        "rating": answer.rating, "feedback_text": answer.feedback_text or None,
+        "physical_effects": told.physical, "mental_effects": told.mental,
+    }  # fmt: skip
+    return [name for name, value in after.items() if before[name] != value]
+
+
 def text_of(tx: Tx, user_id: UUID, row: FeedbackRow) -> str | None:
     """The free text, opened."""
     return tx.vault.open(user_id, _PLACE, row.id, row.feedback_text) if row.feedback_text else None

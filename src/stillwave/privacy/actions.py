@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from stillwave.accounts import actions as accounts
+from stillwave.accounts.rules import CONSENTS
 from stillwave.db import audit
 from stillwave.db.database import Database, Tx
 from stillwave.errors import NotFound
@@ -43,9 +44,18 @@ class Happening(msgspec.Struct, frozen=True):
 def log(tx: Tx, user_id: UUID, before: int, most: int) -> list[Happening]:
     """What was done with the account and the data below the number `before`, newest first."""
     return [
-        Happening(event.seq, event.at, event.actor, event.action, audit.ACTIONS[event.action], msgspec.json.decode(event.detail))
+        Happening(event.seq, event.at, event.actor, event.action, _words(event.action, detail), detail)
         for event in audit.events(tx, user_id, before, most)
+        for detail in [msgspec.json.decode(event.detail)]
     ]
+
+
+def _words(action: str, detail: dict[str, Any]) -> str:
+    """What was done, with which consent, or which fields."""
+    text, purpose, fields = audit.ACTIONS[action], CONSENTS.get(detail.get("purpose", "")), detail.get("fields", "")
+    if purpose is not None:
+        return f"{text}: {purpose.label}"
+    return f"{text} ({fields.replace('_', ' ').replace(',', ', ')})" if fields else text
 
 
 def erase_again(database: Database, now: dt.datetime) -> int:

@@ -33,6 +33,18 @@ KEPT = (
      "the operator throws them away, and are erased at once should one be put back."),
 )  # fmt: skip
 
+# What the rows of a table are to their person; a table that is not here has its own name.
+WORDS = {
+    "users": "Your account", "neural_profiles": "What was learned about you", "sessions": "Sessions",
+    "audio_files": "Sound files", "user_preferences": "Preferences", "progress_tracking": "Diary days",
+    "session_feedback": "Ratings", "profile_history": "Steps of learning", "logins": "Sign-ins",
+    "recoveries": "Codes for a new password", "second_factors": "Second step", "recovery_codes": "Recovery codes",
+    "consents": "Consents", "erasures": "Your wish to be erased", "screenings": "Safety answers",
+    "clearances": "Clearances", "idempotency_keys": "Answers kept for programs", "jobs": "Work that waited",
+    "reminders": "Reminders", "calendar_feeds": "Calendar address", "learning_checkpoint": "Learning, kept in between",
+    "learning_base": "Learned from old sessions", "emergency_accesses": "Emergency accesses",
+}  # fmt: skip
+
 
 class Asked(msgspec.Struct, frozen=True):
     """An erasure that was asked for; until `final_at` it can be taken back."""

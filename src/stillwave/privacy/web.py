@@ -15,7 +15,7 @@ from litestar.response import Stream
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.rules import CONSENTS, SHORTEST_PASSWORD, Password
 from stillwave.accounts.web import PasswordChange, with_new_password
-from stillwave.db import audit, tables
+from stillwave.db import audit
 from stillwave.db.database import Tx
 from stillwave.errors import BadInput, Conflict, NotFound, StillwaveError, TooMany
 from stillwave.factors import actions as factors
@@ -84,7 +84,8 @@ def _context(request: Ask, tx: Tx, me: Me) -> dict[str, Any]:
                 "text": text.text,
                 "version": text.version,
                 "given": f"{last.given_at.astimezone(zone):%d %B %Y}".lstrip("0") if last else None,
-                "active": last is not None and last.withdrawn_at is None and last.version >= text.version,
+                "active": last is not None and accounts.holds(last),
+                "changed": last is not None and last.withdrawn_at is None and not accounts.holds(last),
             }
         )
     logins = [
@@ -272,7 +273,7 @@ def keep(request: Ask) -> Response[Any]:
 def receipt_page(request: Ask, given: FromPath[str]) -> Response[str]:
     """What an erasure removed, for whoever has the address."""
     found = _receipt(request, given)
-    rows = {tables.table(name).name.replace("_", " ").capitalize(): count for name, count in found.rows.items()}
+    rows = {erasure.WORDS.get(name, name.replace("_", " ").capitalize()): count for name, count in found.rows.items()}
     return pages.page(
         request, "privacy/receipt.html", when=f"On {erasure.day(found.erased_at)}", rows=rows, kept=found.kept,
         file=f"/api/v1/receipts/{given}",

@@ -20,8 +20,10 @@ def keep_day(tx: Tx, me: Me, day: Day, now: dt.datetime) -> None:
     """The day is in the diary, in place of what was there for that date."""
     me.must_consent()
     rules.check(day, now.date())
+    before = next(iter(store.days(tx, me.user_id, day.date, day.date)), Day(date=day.date))
+    changed = [name for name in Day.__struct_fields__ if getattr(before, name) != getattr(day, name)]
     store.keep(tx, me.user_id, uuid7(now), day)
-    audit.note(tx, me.user_id, "diary.kept", now, date=day.date.isoformat())
+    audit.note(tx, me.user_id, "diary.kept", now, date=day.date.isoformat(), fields=",".join(changed))
 
 
 def delete_day(tx: Tx, user_id: UUID, date: dt.date, now: dt.datetime) -> None:

@@ -51,12 +51,17 @@ class _Found(msgspec.Struct):
 def plan(tx: Tx, user_id: UUID, now: dt.datetime) -> None:
     """The next coming of each reminder is on record as the person's preferences, zone and consent have it."""
     wish = accounts.preferences(tx, user_id)
-    allowed = tx.value(SQL.may_be_reminded, user_id=user_id) is not None
+    allowed = _allowed(tx, user_id)
     for kind in KINDS:
         state = tx.one(_State, SQL.reminder_of, user_id=user_id, kind=kind)
         due = rules.following(kind, wish, now, state.last_day if state else None) if allowed else None
         if due is not None or state is not None:
             tx.run(SQL.plan, user_id=user_id, kind=kind, next_at=due.at if due else None)
+
+
+def _allowed(tx: Tx, user_id: UUID) -> bool:
+    """Not switched off or paused, and the consent was given in the wording of today."""
+    return tx.value(SQL.may_be_reminded, user_id=user_id) is not None and accounts.agrees(tx, user_id, "reminders")
 
 
 def take_due(database: Database, now: dt.datetime, *, mail: bool) -> int:
@@ -125,8 +130,7 @@ def _written(tx: Tx, user_id: UUID, kind: Kind, day: dt.date, now: dt.datetime, 
     """The mail, or None when the person does not want it (any more) or it comes too late."""
     wish = accounts.preferences(tx, user_id)
     time, zone = rules.time_of(kind, wish), ZoneInfo(wish.time_zone)
-    allowed = tx.value(SQL.may_be_reminded, user_id=user_id) is not None
-    if not allowed or time is None or rules.is_quiet(now, wish):
+    if not _allowed(tx, user_id) or time is None or rules.is_quiet(now, wish):
         return None
     if now - rules.instant(day, time, zone) > STALE[kind]:
         return None
