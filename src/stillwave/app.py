@@ -30,7 +30,7 @@ from stillwave.progress import web as progress
 from stillwave.reminders import web as reminders
 from stillwave.sessions import audio
 from stillwave.sessions import web as sessions
-from stillwave.web import gate, intake, once, pages, problem, shell
+from stillwave.web import gate, intake, once, pages, patience, problem, shell
 from stillwave.web.kit import Kit
 
 _POLICY = (
@@ -51,6 +51,7 @@ _BODY_MOST_BYTES = 64 * 1024
 async def _before(request: Request[Any, Any, Any]) -> None:
     request.scope["state"]["began"] = time.perf_counter()
     gate.refuse_foreign(request)
+    await patience.await_body(request)
     await once.remember_body(request)
     await intake.check_json(request)
 

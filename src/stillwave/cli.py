@@ -171,6 +171,7 @@ def _serve(*, after: str | None = None, own: bool = False) -> None:
     from stillwave.web.kit import Kit
     from stillwave.web.limits import RateLimits
     from stillwave.web.mail import Mailer
+    from stillwave.web.patience import Patient
 
     log.set_up()
     with _open(own=own) as (settings, database):
@@ -189,7 +190,7 @@ def _serve(*, after: str | None = None, own: bool = False) -> None:
             say(after)
         config = uvicorn.Config(
             create_app(kit), log_config=None, access_log=False, server_header=False, date_header=True,
-            timeout_graceful_shutdown=10, timeout_keep_alive=15,
+            timeout_graceful_shutdown=10, timeout_keep_alive=15, http=Patient,
         )  # fmt: skip
         # uvicorn ends its work and then raises the signal again: an end that was asked for is no failure.
         signal.signal(signal.SIGTERM, lambda *_: None)
@@ -339,21 +340,28 @@ def jobs_list() -> None:
 @jobs_app.command("retry")
 def jobs_retry(job_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Begin a failed job again, now."""
+    from stillwave.db import audit
     from stillwave.jobs import actions
+    from stillwave.jobs.rules import NOBODY
     from stillwave.web.kit import system_clock
 
-    with _open() as (_settings, database), database.write(right="retention") as tx:
+    with _open() as (_settings, database), database.write(NOBODY, right="retention") as tx:
         actions.retry(tx, _job_id(job_id), system_clock())
+        audit.note(tx, NOBODY, "jobs.retried", system_clock(), actor="operator", job=job_id)
     say("It is due now.")
 
 
 @jobs_app.command("drop")
 def jobs_drop(job_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Forget a dead job."""
+    from stillwave.db import audit
     from stillwave.jobs import actions
+    from stillwave.jobs.rules import NOBODY
+    from stillwave.web.kit import system_clock
 
-    with _open() as (_settings, database), database.write(right="retention") as tx:
+    with _open() as (_settings, database), database.write(NOBODY, right="retention") as tx:
         actions.drop(tx, _job_id(job_id))
+        audit.note(tx, NOBODY, "jobs.dropped", system_clock(), actor="operator", job=job_id)
     say("It is gone.")
 
 
@@ -399,11 +407,16 @@ def db_clock(
     confirm: Annotated[bool, typer.Option("--confirm", help="The clock is right.")] = False,  # noqa: FBT002
 ) -> None:
     """Say whether housekeeping trusts the clock; confirm it after a jump."""
+    from stillwave.db import audit
+    from stillwave.jobs.rules import NOBODY
     from stillwave.operator import actions
     from stillwave.web.kit import system_clock
 
     with _open() as (_settings, database):
         actions.check_clock(database, system_clock(), confirmed=confirm)
+        if confirm:
+            with database.write(NOBODY) as tx:
+                audit.note(tx, NOBODY, "clock.confirmed", system_clock(), actor="operator")
     say("The clock is trusted.")
 
 
@@ -447,7 +460,7 @@ def user_create(
             with database.write() as tx:
                 actions.create(
                     tx, email=address, phone=number, password_hash=hashed, now=system_clock(), consent=False,
-                    tier="premium" if premium else "free", role="operator" if operator else "listener",
+                    tier="premium" if premium else "free", role="operator" if operator else "listener", by="operator",
                 )  # fmt: skip
         except errors.ConstraintBroken as error:
             raise errors.Conflict("This e-mail or phone number has an account already.") from error
@@ -461,10 +474,14 @@ def user_list(most: Annotated[int, typer.Option(min=1)] = 1000) -> None:
     from rich.table import Column, Table
 
     from stillwave.accounts import actions
+    from stillwave.web.kit import system_clock
 
     table = Table(Column("E-mail", overflow="fold"), "Status", "Tier", "Role", "Since", "Last sign-in", box=None)
-    with _open(right="operator") as (_settings, database), database.read() as tx:
-        for user, email in actions.everyone(tx, most):
+    with _open(right="operator") as (_settings, database):
+        with database.read() as tx:
+            found = actions.everyone(tx, most)
+        actions.note_listed(database, [user.id for user, _email in found], system_clock())
+        for user, email in found:
             last = f"{user.last_login:%Y-%m-%d}" if user.last_login else "never"
             table.add_row(
                 plain(email), user.account_status, user.subscription_tier, user.role, f"{user.created_at:%Y-%m-%d}", last
@@ -522,7 +539,7 @@ def user_recover(email: str) -> None:
 
     with _open() as (settings, database):
         with database.write() as tx:
-            started = actions.start_recovery(tx, email, system_clock())
+            started = actions.start_recovery(tx, email, system_clock(), by="operator")
         if started is None:
             raise errors.NotFound("There is no active account with this e-mail.")
     say(f"Open {settings.base_url}/reset#code={started[1]} within the hour, or enter the code [bold]{started[1]}[/].")

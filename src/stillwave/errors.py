@@ -6,6 +6,7 @@ StillwaveError
 ├── Forbidden 403           ├── ConsentNeeded  ├── Leaving
 ├── NotFound 404            also for what belongs to someone else
 ├── Conflict 409            ├── ScreeningNeeded  ├── ConfirmNeeded  ├── NothingLeft
+├── TooSlow 408             the request did not arrive in time
 ├── TooMany 429
 ├── Unavailable 503         the database is busy or away: try again
 ├── StorageFull 507
@@ -107,6 +108,13 @@ class NothingLeft(Conflict):
     """The screening leaves nothing of what was asked for; `possible` lists what still is."""
 
     title = "Not with your safety answers"
+
+
+class TooSlow(StillwaveError):
+    """The request did not arrive in time."""
+
+    status = 408
+    title = "This took too long"
 
 
 class TooMany(StillwaveError):

@@ -114,6 +114,28 @@ def test_files_that_a_document_names_exist(document):
         assert (ROOT / name).exists(), f"{document} names {name}"
 
 
+def safeguards() -> list[tuple[str, str, list[str]]]:
+    """Each line of docs/safeguards.md: the item, its state, and the tests that show it."""
+    rows = re.findall(r"^\| (?!item|article|paragraph|---)([^|]+)\|[^|]+\| (\w+) \|[^|]*\|([^|]*)\|$", (ROOT / "docs/safeguards.md").read_text(), re.MULTILINE)
+    return [(item.strip(), state, re.findall(r"`([^`]+)`", shown)) for item, state, shown in rows]
+
+
+def test_there_are_safeguards_of_every_law():
+    text = (ROOT / "docs/safeguards.md").read_text()
+    assert len(safeguards()) == sum(line.startswith("| ") for line in text.splitlines()) - 3 > 90
+    assert {state for _, state, _ in safeguards()} <= {"met", "operator", "partly", "no"}
+
+
+@pytest.mark.parametrize(("item", "state", "shown"), safeguards(), ids=[item for item, _, _ in safeguards()])
+def test_a_safeguard_that_is_met_names_the_test_that_shows_it(item, state, shown):
+    assert shown or state != "met", f"{item} is met, but by what?"
+    for test in shown:
+        file, _, name = test.partition("::")
+        path = ROOT / "tests" / file
+        assert path.exists(), f"{item}: {file} does not exist"
+        assert not name or re.search(rf"^def {name}\(", path.read_text(), re.MULTILINE), f"{item}: there is no {name} in {file}"
+
+
 def test_nobody_calls_it_compliant():
     for name in [*(n for n in tracked() if n.endswith((".md", ".html"))), "src/stillwave/inspection/rules.py"]:
         assert not re.search(r"\b(?:GDPR|HIPAA)[- ]?(?:compliant|certified|conformant)\b|\bcompliant\b", (ROOT / name).read_text(), re.IGNORECASE), name

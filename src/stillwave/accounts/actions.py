@@ -35,6 +35,7 @@ from stillwave.db.database import Database, Tx
 from stillwave.db.ids import uuid7
 from stillwave.errors import BadInput, ConsentNeeded, ConstraintBroken, Forbidden, NotFound, NotSignedIn
 from stillwave.jobs import actions as jobs
+from stillwave.jobs.rules import NOBODY
 from stillwave.web import gate
 
 # The kind of the job that follows when times, zone or mails changed; `reminders` does it.
@@ -74,7 +75,7 @@ def sign_up(database: Database, wish: SignUp, now: dt.datetime) -> str | None:
 
 def create(
     tx: Tx, *, email: str, phone: str, password_hash: str, now: dt.datetime, consent: bool,
-    tier: Tier = "free", role: Role = "listener",
+    tier: Tier = "free", role: Role = "listener", by: audit.Actor = "self",
 ) -> UUID:  # fmt: skip
     """A new account with its key, default preferences and, if given, its health-data consent."""
     user_id = uuid7(now)
@@ -83,7 +84,7 @@ def create(
         tx, user_id, email=email, phone=phone, password_hash=password_hash, now=now, tier=tier, role=role
     )
     tx.run(SQL.insert_preferences, user_id=user_id, id=uuid7(now))
-    audit.note(tx, user_id, "account.created", now)
+    audit.note(tx, user_id, "account.created", now, actor=by)
     if consent:
         for purpose in ("health_data", "adaptation"):
             set_consent(tx, user_id, purpose, give=True, now=now)
@@ -107,7 +108,10 @@ def sign_in(database: Database, who: Credentials, device: str, now: dt.datetime)
     if user is None:
         if not meant:
             passwords.matches(None, who.password)
+        _refused(database, meant[0] if meant else None, now)
         raise wrong
+    if user.account_status in ("disabled", "reset_required"):
+        _refused(database, user, now)
     if user.account_status == "disabled":
         raise NotSignedIn("This account is switched off. Please ask the operator.")
     if user.account_status == "reset_required":
@@ -131,6 +135,13 @@ def _meant(tx: Tx, email_text: str) -> list[User]:
     except BadInput:
         known = None
     return [user for user in (spelled, known) if user is not None]
+
+
+def _refused(database: Database, user: User | None, now: dt.datetime) -> None:
+    """The refused sign-in is on record: in the person's log, or, so that it takes the same time, in that of nobody."""
+    user_id = user.id if user else NOBODY
+    with database.write(user_id) as tx:
+        audit.note(tx, user_id, "login.refused", now)
 
 
 def open_login(
@@ -178,7 +189,7 @@ def logins(tx: Tx, user_id: UUID, now: dt.datetime) -> list[Login]:
     return tx.all(Login, SQL.logins_of, user_id=user_id, now=now, idle_since=now - gate.IDLE)
 
 
-def start_recovery(tx: Tx, email_text: str, now: dt.datetime) -> tuple[str, str] | None:
+def start_recovery(tx: Tx, email_text: str, now: dt.datetime, *, by: audit.Actor = "self") -> tuple[str, str] | None:
     """A code that sets a new password within the hour: (e-mail, code); None when there is no account.
 
     The e-mail is empty for a promoted account that no mail can reach.
@@ -193,7 +204,7 @@ def start_recovery(tx: Tx, email_text: str, now: dt.datetime) -> tuple[str, str]
     code = recovery_code(secrets.token_bytes(16))
     for user in meant:
         tx.act_as(user.id)
-        audit.note(tx, user.id, "recovery.asked", now)
+        audit.note(tx, user.id, "recovery.asked", now, actor=by)
         tx.run(SQL.delete_recoveries, user_id=user.id)
         tx.run(
             SQL.insert_recovery, user_id=user.id, token_hash=code_hash(code), now=now, expires_at=now + RECOVERY_LASTS
@@ -276,6 +287,13 @@ def by_email(tx: Tx, email: str) -> User:
 def everyone(tx: Tx, most: int) -> list[tuple[User, str]]:
     """The accounts with their opened e-mail, oldest first; for the operator's command line."""
     return [(user, store.email_of(tx, user)) for user in tx.all(User, SQL.all_users, most=most)]
+
+
+def note_listed(database: Database, people: list[UUID], now: dt.datetime) -> None:
+    """It is in the log of each of these people that an operator saw their e-mail in a list."""
+    for user_id in people:
+        with database.write(user_id) as tx:
+            audit.note(tx, user_id, "contact.listed", now, actor="operator")
 
 
 def people(tx: Tx) -> People:

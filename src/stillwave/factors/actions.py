@@ -95,9 +95,12 @@ def prove(database: Database, user_id: UUID, code: str, now: dt.datetime) -> Non
             right = _app_code_fits(tx, user_id, plain, now)
         else:
             right = bool(tx.run(SQL.use_recovery_code, user_id=user_id, code_hash=code_hash(plain)))
-        if not right:
-            raise BadInput("code", "is not right, or was used", "the six digits of your app, or a recovery code")
-        tx.run(SQL.forgive_tries, user_id=user_id)
+        if right:
+            tx.run(SQL.forgive_tries, user_id=user_id)
+        else:
+            audit.note(tx, user_id, "second_step.refused", now)
+    if not right:
+        raise BadInput("code", "is not right, or was used", "the six digits of your app, or a recovery code")
 
 
 def new_codes(database: Database, me: Me, password: str, code: str, now: dt.datetime) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from stillwave import __version__
+from stillwave.db import audit
 from stillwave.db.database import Database, Tx
 from stillwave.db.ids import uuid7
 from stillwave.errors import BadInput, Conflict, NotFound
@@ -18,6 +19,7 @@ from stillwave.inspection.checks import CHECKS
 from stillwave.inspection.facts import SQL, Housekeeping, Installed
 from stillwave.inspection.probe import Probe, ask_here
 from stillwave.inspection.rules import LONGEST_ATTESTATION, Report, changed, judged
+from stillwave.jobs.rules import NOBODY
 from stillwave.settings import Settings
 
 _KEPT = dt.timedelta(days=6 * 365 + 2)
@@ -108,6 +110,7 @@ def attest(tx: Tx, check_id: str, until: dt.date, statement: str, now: dt.dateti
         SQL.insert_attestation, check_id=check_id, said_at=now, until=until, statement=said.statement,
         mac=_mac_of_attestation(tx, said),
     )  # fmt: skip
+    audit.note(tx, NOBODY, "check.attested", now, actor="operator", check=check_id)
 
 
 def attestations(tx: Tx) -> list[Attestation]:

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 
 from stillwave import __version__
 from stillwave.accounts import actions as accounts
+from stillwave.db import audit
 from stillwave.emergency import actions as emergency
 from stillwave.errors import NotFound
 from stillwave.jobs import actions as jobs
@@ -97,6 +98,8 @@ def retry_job(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> Respon
         gate.operator(me)
     with kit.database.write(right="retention") as tx:
         jobs.retry(tx, job_id, kit.clock())
+    with kit.database.write(me.user_id) as tx:
+        audit.note(tx, me.user_id, "jobs.retried", kit.clock(), actor="operator", job=str(job_id))
     return pages.see_other("/operator", notice="It is tried again now.")
 
 
