@@ -11,10 +11,10 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -28,7 +28,7 @@ from stillwave.db.database import PostgresDatabase, Queries, SqliteDatabase
 from stillwave.db.seal import SealBroken, read_sealed
 from stillwave.db.tables import Table, table
 from stillwave.errors import Conflict, ConstraintBroken, NotFound, StorageFull, Unavailable
-from stillwave.promote import rules
+from stillwave.promote import learn, rules
 from stillwave.promote.rules import Surroundings, Told
 from stillwave.promote.sources import POC_STEPS, Damaged, OwnSource, PocSource, Read, key_text
 
@@ -40,7 +40,7 @@ NOBODY = str(UUID(int=0))
 REJECTS, USERS = table("promotion_rejects"), table("users")
 EVENTS, HEADS = table("audit_events"), table("audit_heads")
 _BATCH_BYTES = 4_000_000
-_PEOPLE = 500  # whose profiles are folded in one transaction
+_PEOPLE = 4000  # whose profiles are made in one transaction
 _KEYS_IN_MEMORY = 300_000
 _TRIES = 8
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.swf")
@@ -402,24 +402,44 @@ class Run:
 
     def _profiles(self, step: Step) -> None:
         """Everybody who rated has the profile that their history makes."""
-        profiles = table("neural_profiles")
-        while True:
+        while not step.done:
             after = UUID(step.position) if step.position else UUID(int=0)
             with self.target.write(right="operator") as tx:
-                people = tx.rows(SQL.raters, after=after, most=_PEOPLE)
-                new = [_new_profile(row["user_id"], row["first_at"]) for row in people if not row["known"]]
-                with bulk.unguarded(tx, [profiles]):
-                    bulk.fill(tx, profiles, new)
-                for row in people:
-                    tx.run(SQL.rebuild, user_id=row["user_id"])
+                people = tx.rows(SQL.people_after, after=after, most=_PEOPLE)
+                if people:
+                    step.counts.update(self._learned(tx, people, after))
+                    step.position = str(people[-1]["id"])
                 step.counts["read"] += len(people)
                 step.done = len(people) < _PEOPLE
-                if people:
-                    step.position = str(people[-1]["user_id"])
                 self.save(tx, step)
             self._progress(step.name, step.counts["read"], self._totals.get("users", 0))
-            if step.done:
-                return
+
+    @staticmethod
+    def _learned(tx: AnyTx, people: Sequence[Mapping[str, Any]], after: UUID) -> dict[str, int]:
+        """The profiles of these people are made: side by side where they begin here, one by one where more is known."""
+        state = {str(row["id"]): row for row in people}
+        plain: list[learn.Given] = []
+        others: dict[str, str] = {}  # those that the triggers' own rebuild must do, and since when they rate
+        for row in tx.rows(SQL.histories, after=after, upto=people[-1]["id"]):
+            who = str(row["user_id"])
+            at = _stamp(row["created_at"])
+            if who in others or row["more"] or state[who]["known"] or not state[who]["allowed"]:
+                others.setdefault(who, at)
+            else:
+                plain.append(learn.Given(who, str(row["id"]), at, row["rating"], row["effectiveness"], row["hz"]))
+        found = learn.fold([one for one in plain if one.user_id not in others])
+        profiles: list[Row] = [(_profile_id(who, str(row[4])), who, *row) for who, row in found.profiles.items()]
+        profiles += [
+            (_profile_id(who, at), who, None, "240", "[]", "5", at, at, *[None] * 8, "1")
+            for who, at in others.items() if not state[who]["known"]
+        ]  # fmt: skip
+        filled = {"neural_profiles": profiles, "profile_history": found.history, "learning_checkpoint": found.checkpoints}
+        with bulk.unguarded(tx, [table(name) for name in filled]):
+            for name, rows in filled.items():
+                bulk.fill(tx, table(name), rows)
+        for who in others:
+            tx.run(SQL.rebuild, user_id=UUID(who))
+        return {"copied": len(found.profiles), "rebuilt": len(others)}
 
     # --- a database of ours
 
@@ -571,16 +591,16 @@ def _chain(event: audit.Event) -> tuple[tuple[Table, Row], ...]:
     )
 
 
-def _new_profile(user_id: object, first_at: object) -> Row:
-    """A profile that knows nothing yet; its id is made from the person and the time of their first rating."""
-    at = first_at if isinstance(first_at, dt.datetime) else dt.datetime.fromisoformat(str(first_at))
-    ms = round(at.timestamp() * 1000)
-    made = rules.made_id("neural_profiles", str(user_id), ms)
-    stamp = rules.stamp(ms)
-    return (made, str(user_id), None, "240", "[]", "5", stamp, stamp, *[None] * 8, "1")
+def _profile_id(user_id: str, first_at: str) -> str:
+    return rules.made_id("neural_profiles", user_id, rules.moment_ms(first_at.encode()) or rules.FIRST_MS)
+
+
+def _stamp(moment: object) -> str:
+    """A time as either engine gives it, in the catalogue's form."""
+    return rules.stamp(int(moment.timestamp() * 1000)) if isinstance(moment, dt.datetime) else str(moment)
 
 
 TRANSLATE: dict[str, Callable[..., Told | None]] = {
     "users": rules.user, "user_preferences": rules.preferences, "sessions": rules.session, "session_feedback": rules.feedback,
-    "no_preferences": lambda around, _at, old: rules.no_preferences(around, old),
+    "no_preferences": rules.no_preferences,
 }  # fmt: skip

@@ -19,13 +19,18 @@ SELECT id FROM users WHERE email_index = :email_index;
 -- name: phone_of_another
 SELECT count(*) AS n FROM users WHERE phone_index = :phone_index AND id <> :user_id;
 
--- name: raters
--- People with feedback, in the order of their ids.
-SELECT feedback.user_id, min(feedback.created_at) AS first_at, profile.id IS NOT NULL AS known
-FROM session_feedback AS feedback
-LEFT JOIN neural_profiles AS profile ON profile.user_id = feedback.user_id
-WHERE feedback.user_id > :after
-GROUP BY feedback.user_id, profile.id ORDER BY feedback.user_id LIMIT :most;
+-- name: people_after
+-- People in the order of their ids; who has a profile, and whose profile may learn.
+SELECT users.id, profile.id IS NOT NULL AS known,
+       users.account_status <> 'disabled' AND NOT users.processing_restricted AS allowed
+FROM users LEFT JOIN neural_profiles AS profile ON profile.user_id = users.id
+WHERE users.id > :after ORDER BY users.id LIMIT :most;
+
+-- name: histories
+-- What the people between two ids taught, in the order in which it is folded; `more`: effects, or a state that was wanted.
+SELECT user_id, id, created_at, rating, effectiveness, hz,
+       physical_effects IS NOT NULL OR mental_effects IS NOT NULL OR state_group IS NOT NULL AS more
+FROM learning_feedback WHERE user_id > :after AND user_id <= :upto ORDER BY user_id, created_at, id;
 
 -- name: profile_of
 SELECT base_frequency_response, optimal_transition_time, sensitivity_level FROM neural_profiles WHERE user_id = :user_id;

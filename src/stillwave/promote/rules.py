@@ -352,11 +352,11 @@ def preferences(around: Surroundings, at: int, old: Sequence[Old]) -> Told:
     return Told((made, person, spoken, heard, str(lasting), None, "07:30:00", "21:30:00", "UTC"), person, name, tuple(why))
 
 
-def no_preferences(around: Surroundings, old: Sequence[Old]) -> Told | None:
+def no_preferences(around: Surroundings, at: int, old: Sequence[Old]) -> Told | None:
     """The row of user_preferences of a person (id, email, created_at) who had none; None for a person who was rejected."""
     key, email, created = old
     person = around.person(key, email, created)
-    if person is None:
+    if person is None or at in around.twice.get("users", ()):
         return None
     made = made_id("no_preferences", _key(key), _created_ms(created))
     return Told((made, person, "none", "nature", "20", None, "07:30:00", "21:30:00", "UTC"), person, str(_key(key)), ("preferences_made",))
