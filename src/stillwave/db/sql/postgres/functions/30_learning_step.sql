@@ -120,7 +120,7 @@ DECLARE
     groups jsonb := state -> 'groups';
     curve_key text;
     curve jsonb;
-    updated record;  -- by an assignment and not by SELECT INTO, which is ten times as long under way
+    updated record;  -- assigned: unlike SELECT INTO that starts no query
     prior double precision[];
     own_prior double precision[];
     kernel double precision[];
