@@ -218,10 +218,10 @@ def look(settings: Any, writers: list[Writer], seen: Seen) -> None:
 
 def series(
     data_dir: Path, *, engine: str, kills: int, prey: str = "server", writers: int = 4, seed: int = 1, tell: bool = False,
-    database_url: str | None = None,
+    database_url: str | None = None, within_s: float = 1e9,
 ) -> Seen:  # fmt: skip
     """So many kills under load, and what was found afterwards. On PostgreSQL on a server of its own, or the one named."""
-    chance, seen = random.Random(seed), Seen()
+    chance, seen, end = random.Random(seed), Seen(), time.monotonic() + within_s
     with _postgres(data_dir, engine if database_url is None else "named") as postgres:
         url = postgres.url if postgres else database_url
         if postgres:
@@ -233,6 +233,8 @@ def series(
             person.start()
         try:
             for number in range(kills):
+                if time.monotonic() > end:
+                    break
                 before = seen.acknowledged
                 time.sleep(chance.uniform(0.05, 0.6))
                 while seen.acknowledged < before + writers:  # each kill hits a server at work
@@ -321,6 +323,7 @@ def main() -> None:
     parser.add_argument("--engine", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--prey", choices=["server", "postgres"], default="server")
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=1e6, help="look at what there is by then")
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     wish = parser.parse_args()
@@ -328,8 +331,9 @@ def main() -> None:
     folder.chmod(0o755)
     try:
         seen = series(
-            folder / "data", engine=wish.engine, kills=wish.kills, prey=wish.prey, writers=wish.writers, seed=wish.seed, tell=True
-        )
+            folder / "data", engine=wish.engine, kills=wish.kills, prey=wish.prey, writers=wish.writers, seed=wish.seed, tell=True,
+            within_s=wish.minutes * 60,
+        )  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"\n{wish.engine}, SIGKILL of {wish.prey}: {seen.kills} times, {wish.writers} writers, seed {wish.seed}")

@@ -151,6 +151,35 @@ def test_a_connection_lost_in_the_middle_undoes_it_and_the_handle_goes_on(databa
         assert tx.value(Query("x", "", "SELECT count(*) FROM installation WHERE name = 'clock_x'")) == 0
 
 
+def test_a_database_that_goes_in_the_middle_of_a_request_costs_a_503_and_half_of_nothing(
+    served: Served, alice: Visitor, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session is rated, and before the feedback's row is written its connection is gone."""
+    assert settings.database_url is not None
+    url, real, gone = settings.database_url, postgres.PostgresTx._execute, list[int]()
+
+    def lose(tx: Any, query: Query, values: Any) -> Any:
+        if query.name == "insert_feedback" and not gone:
+            gone.append(tx._connection.info.backend_pid)
+            with psycopg.connect(url, autocommit=True) as admin:
+                admin.execute("SELECT pg_terminate_backend(%s, 5000)", gone)
+        return real(tx, query, values)
+
+    monkeypatch.setattr(postgres.PostgresTx, "_execute", lose)
+    session = alice.session(background_only=True)["id"]
+    path, body, key = f"/api/v1/sessions/{session}/feedback", {"rating": 4, "effectiveness": 7}, {"Idempotency-Key": "once"}
+    answer = alice.post(path, json=body, headers=key)
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert "Retry-After" in answer.headers
+    assert "try again" in answer.json()["detail"]
+    with served.kit.database.read(right="operator") as tx:
+        look = "SELECT count(*) FROM sessions WHERE effectiveness_rating IS NOT NULL"
+        assert tx.value(Query("look", look, look)) == 0
+    assert alice.post(path, json=body, headers=key).status_code == 201
+    assert alice.post(path, json=body, headers=key).status_code == 201
+    assert alice.get("/api/v1/profile").json()["ratings"] == 1
+
+
 def test_an_exhausted_pool_is_said_and_recovers(database: Any) -> None:
     import contextlib
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import sqlcipher3.dbapi2 as sqlcipher
+
 from stillwave.db.database import PostgresDatabase, Query, SqliteDatabase
-from stillwave.errors import CannotStart
+from stillwave.errors import CannotStart, StillwaveError, StorageFull, Unavailable
 
 _HERE = Path(__file__).parent
 _KINDS = ("functions", "views", "triggers", "policies")
@@ -101,9 +103,34 @@ def upgrade(
                 _remember(raw, database.engine, _ONE_ROLE, "yes")
             _remember_key(raw, database)
             connection.exec_driver_sql("COMMIT") if database.engine == "sqlite" else connection.commit()
+    except _driver_errors(database.engine) as error:
+        raise _in_words(getattr(error, "orig", None) or error) from error
     finally:
         engine.dispose()
     database.reopen()
+
+
+def _driver_errors(engine: str) -> tuple[type[Exception], ...]:
+    import sqlalchemy as sa
+
+    if engine == "sqlite":
+        return (sa.exc.DBAPIError, sqlcipher.Error)
+    import psycopg
+
+    return (sa.exc.DBAPIError, psycopg.Error)
+
+
+def _in_words(error: Any) -> StillwaveError:  # noqa: ANN401
+    """What stopped a migration, as a refusal. The driver's first sentence names objects, never values."""
+    told = str(getattr(getattr(error, "diag", None), "message_primary", None) or error).splitlines()[0]
+    if "disk is full" in told or getattr(error, "sqlstate", None) == "53100":
+        return StorageFull("The disk is full. Nothing was changed; free some space and run this again.")
+    if "locked" in told or getattr(error, "sqlstate", None) == "55P03":
+        return Unavailable("Somebody else works with the database. Nothing was changed; end them, or run this again later.")
+    return CannotStart(
+        f"The schema could not be brought to {newest()}: {told}. It is one transaction: nothing was changed. If half of a "
+        "migration was made by hand, undo that half; else restore the last backup."
+    )
 
 
 def _become_owner(raw: Any, *, one_role: bool) -> bool:  # noqa: ANN401
