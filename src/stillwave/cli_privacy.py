@@ -72,11 +72,11 @@ def user_export(
         raise errors.BadInput("--sound", "is not known", list(typing.get_args(takeout.Sound)))
     wish = takeout.Wish(sound=sound, age=age)  # type: ignore[arg-type]
     with context.obj(right="operator") as (settings, database):
-        with database.write() as tx:
+        with database.read() as tx:
             user = accounts.by_email(tx, email)
-            tx.act_as(user.id)
-            audit.note(tx, user.id, "export.made", system_clock(), actor="operator", sound=sound)
         pieces = takeout.pieces(database, SoundFiles(settings, database), user.id, wish, system_clock())
+        with database.write(user.id) as tx:
+            audit.note(tx, user.id, "export.made", system_clock(), actor="operator", sound=sound)
         size_bytes = _write_new(file, pieces)
     say(f"{size_bytes / 1024**2:.1f} MiB are in {plain(file)}. They are this person's alone: give them to nobody else.")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pyotp
 import pytest
@@ -18,8 +19,9 @@ from stillwave import demo
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.store import SQL
 from stillwave.errors import Conflict, Forbidden, StillwaveError, StorageFull, TooMany, Unavailable
+from stillwave.privacy import erasure
 from stillwave.reminders import actions as reminders
-from stillwave.web import shell
+from stillwave.web import gate, shell
 from tests.browser.conftest import DESK, PHONE, Window, sign_in, tap
 from tests.cast import ALICE, BOB, CHARLIE, NOW, Person
 from tests.served import Served, Visitor
@@ -32,7 +34,7 @@ MOST_MS = 1000
 STRANGERS = ["/", "/sign-in", "/sign-up", "/recover", "/reset", "/style", "/offline", "/no-such-page"]
 LISTENERS = [
     "/", "/start", "/history", "/profile", "/progress", "/preferences", "/privacy", "/privacy/log", "/screening",
-    "/clearances", "/security", "/operator",
+    "/clearances", "/security", "/operator", "/contact",
     "/sessions/RATED", "/sessions/RATED/rate", "/sessions/RATED/rate?unwell=1", "/style", "/no-such-page",
 ]  # fmt: skip
 NEWCOMERS = [
@@ -264,6 +266,25 @@ def test_clearances_are_sound_with_a_form_and_with_a_record(window: Window, page
     page.get_by_label("A clinician told me").check()
     page.get_by_role("button", name="Put it on record").click()
     expect(page.get_by_role("heading", name="On record")).to_be_visible()
+    assert found + seen_problems(page) == []
+
+
+def test_leaving_and_the_receipt_are_sound(window: Window, page: Page, served: Served) -> None:
+    visitor, person = served.visitor(), BOB._replace(email="bob.leaving@example.org", phone_number="+442079460124")
+    visitor.sign_up(person)
+    user_id = UUID(visitor.get("/api/v1/me").json()["id"])
+    with served.kit.database.write(user_id) as tx:
+        erasure.ask(tx, gate.identify(tx, user_id, visitor.headers["Authorization"].removeprefix("Bearer "), NOW), 7, NOW)
+    sign_in(window, visitor)
+    page.goto("/privacy")
+    expect(page.get_by_role("button", name="Keep my account")).to_be_visible()
+    found = seen_problems(page)
+    page.get_by_text("Erase everything now").click()
+    page.get_by_label("Your password").fill(person.password)
+    page.get_by_label("to confirm").fill("erase")
+    page.get_by_role("button", name="Erase it now").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Everything is erased")
+    expect(page.get_by_role("link", name="Download the receipt")).to_be_visible()
     assert found + seen_problems(page) == []
 
 

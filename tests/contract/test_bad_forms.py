@@ -67,6 +67,11 @@ FORMS = [
     FormCase("/password", PASSWORDS, "password", ["", "short", "password1234", LONG]),
     FormCase("/privacy/erase", {"password": ALICE.password, "confirm": "erase"}, "confirm", ["", "yes", LONG]),
     FormCase("/privacy/erase", {"password": ALICE.password, "confirm": "erase"}, "password", ["", f"{CANARY} not mine"]),
+    FormCase("/privacy/export", {"sound": "none"}, "sound", [CANARY]),
+    FormCase("/privacy/export", {"sound": "none"}, "age", [CANARY, LONG]),
+    FormCase("/contact", {"phone": ALICE.phone_number, "password": ALICE.password}, "email", [CANARY, LONG, "a\0"]),
+    FormCase("/contact", {"email": ALICE.email, "password": ALICE.password}, "phone", [CANARY, LONG, "12"]),
+    FormCase("/contact", {"email": ALICE.email}, "password", ["", f"{CANARY} not mine"]),
 ]  # fmt: skip
 FORM_CASES = [(case, value) for case in FORMS for value in case.values]
 

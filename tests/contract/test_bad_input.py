@@ -116,6 +116,9 @@ BODIES: list[tuple[str, str, dict[str, Any], dict[str, list[object]]]] = [
     ("POST", "/api/v1/erasure", {"password": ALICE.password, "confirm": "erase"}, {
         "password": [*words(1024), "", f"{CANARY} not mine"], "confirm": [*words(16), "", "yes"],
     }),
+    ("PUT", "/api/v1/contact", {"password": ALICE.password}, {
+        "email": [*words(254), "", CANARY], "phone": [*words(40), "", "12", CANARY], "password": [*words(1024), ""],
+    }),
     ("PUT", "/api/v1/screening", SCREENING, {
         "age_group": listed(20), "agree_not_driving": [*FLAGS, False], "none": FLAGS, "other": words(1000),
         "conditions": ["epilepsy", 5, {}, [5], [None], [CANARY], ["under_16"], ["x" * 41], ["a\0"], [["epilepsy"]]],

@@ -89,7 +89,7 @@ def end(request: Ask, person_id: FromPath[UUID], access_id: FromPath[UUID]) -> R
 def own_page(request: Ask) -> Response[str]:
     """Every time an operator opened the person's data, and why."""
     now = kit_of(request).clock()
-    with gate.read(request) as (tx, me):
+    with gate.read(request, leaving=True) as (tx, me):
         zone = accounts.zone(tx, me.user_id)
         rows = [
             {"id": a.id, "reason": a.reason, "open": a.is_open(now), "new": a.seen_at is None,
@@ -103,7 +103,7 @@ def own_page(request: Ask) -> Response[str]:
 @page_post("/privacy/emergency/{access_id:uuid}/end")
 def end_own(request: Ask, access_id: FromPath[UUID]) -> Response[Any]:
     """The person ended it."""
-    with gate.write(request) as (tx, me):
+    with gate.write(request, leaving=True) as (tx, me):
         actions.end_own(tx, me.user_id, access_id, kit_of(request).clock())
     return pages.see_other("/privacy/emergency", notice="It has ended. Nobody looks at your data now.")
 
@@ -111,7 +111,7 @@ def end_own(request: Ask, access_id: FromPath[UUID]) -> Response[Any]:
 @page_post("/privacy/emergency/{access_id:uuid}/seen")
 def seen(request: Ask, access_id: FromPath[UUID]) -> Response[Any]:
     """The notice is put away."""
-    with gate.write(request) as (tx, me):
+    with gate.write(request, leaving=True) as (tx, me):
         actions.put_away(tx, me.user_id, access_id, kit_of(request).clock())
     return pages.see_other("/privacy/emergency")
 

@@ -132,9 +132,14 @@ def restrict(request: Ask, data: Form) -> Response[Any]:
 def _again(
     request: Ask, data: dict[str, Any], error: StillwaveError, *, erasing: bool = False, taking: bool = False
 ) -> Response[str]:
-    with gate.read(request) as (tx, me):
-        context = _context(request, tx, me)
-    return pages.form_again(request, "privacy/privacy.html", data, error, erasing=erasing, taking=taking, **context)
+    with gate.read(request, leaving=True) as (tx, me):
+        context = {} if me.leaving_at else _context(request, tx, me)
+    if me.leaving_at:
+        return pages.form_again(request, "privacy/leaving.html", data, error, taking=taking, **_leaving(request))
+    return pages.form_again(
+        request, "privacy/privacy.html", data, error, erasing=erasing, taking=taking,
+        was_at_once=data.get("at_once") == "yes", **context,
+    )  # fmt: skip
 
 
 @page_post("/password")
@@ -162,8 +167,6 @@ def export_as_wished(request: Ask, data: Form) -> Response[Any]:
     try:
         return _download(request, read_form(data, Takeout))
     except (BadInput, TooMany, Conflict) as error:
-        if request.scope["state"]["me"].leaving_at:
-            return pages.form_again(request, "privacy/leaving.html", data, error, taking=True, **_leaving(request))
         return _again(request, data, error, taking=True)
 
 
@@ -171,10 +174,10 @@ def _download(request: Ask, wish: Takeout) -> Response[Any]:
     """The export, made while it is sent. Raises BadInput where the password or a code is missing or wrong."""
     kit, now = kit_of(request), kit_of(request).clock()
     me = _proven(request, wish, now)
-    with kit.database.write(me.user_id) as tx:
-        audit.note(tx, me.user_id, "export.made", now, sound=wish.sound)
     wanted = takeout.Wish(sound=wish.sound, age=wish.age or None)
     content = audio.Pieces(takeout.pieces(kit.database, request.app.state.files, me.user_id, wanted, now))
+    with kit.database.write(me.user_id) as tx:
+        audit.note(tx, me.user_id, "export.made", now, sound=wish.sound)
     ending = "zip.age" if wish.age else "zip"
     return Stream(
         content, media_type="application/octet-stream" if wish.age else "application/zip",
@@ -207,8 +210,6 @@ def erase(request: Ask, data: Form) -> Response[Any]:
         wish = read_form({**data, "at_once": data.get("at_once") == "yes"}, Erasure)
         me, found = _erase(request, wish)
     except (BadInput, TooMany) as error:
-        if request.scope["state"]["me"].leaving_at:
-            return pages.form_again(request, "privacy/leaving.html", data, error, **_leaving(request))
         return _again(request, data, error, erasing=True)
     kit = kit_of(request)
     if found is not None:
