@@ -12,6 +12,7 @@ SELECT check_id, what, count(*) AS n FROM (
     UNION ALL SELECT 'fields.sealed', 'clearances.statement' FROM clearances WHERE statement NOT GLOB 'sw1.*'
     UNION ALL SELECT 'fields.sealed', 'idempotency_keys.body' FROM idempotency_keys WHERE body NOT GLOB 'sw1.*'
     UNION ALL SELECT 'fields.sealed', 'emergency_accesses.reason' FROM emergency_accesses WHERE reason NOT GLOB 'sw1.*'
+    UNION ALL SELECT 'fields.sealed', 'promotion_rejects.original' FROM promotion_rejects WHERE original NOT GLOB 'sw1.*'
     UNION ALL SELECT 'passwords.kind', 'accounts' FROM users
         WHERE account_status <> 'reset_required' AND password_hash NOT GLOB '$argon2id$*'
     UNION ALL SELECT 'passwords.cost', 'accounts' FROM users

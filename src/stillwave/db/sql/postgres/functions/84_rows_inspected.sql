@@ -28,6 +28,7 @@ BEGIN
         UNION ALL SELECT 'fields.sealed', 'clearances.statement' FROM clearances WHERE statement NOT LIKE 'sw1.%'
         UNION ALL SELECT 'fields.sealed', 'idempotency_keys.body' FROM idempotency_keys WHERE body NOT LIKE 'sw1.%'
         UNION ALL SELECT 'fields.sealed', 'emergency_accesses.reason' FROM emergency_accesses WHERE reason NOT LIKE 'sw1.%'
+        UNION ALL SELECT 'fields.sealed', 'promotion_rejects.original' FROM promotion_rejects WHERE original NOT LIKE 'sw1.%'
         UNION ALL SELECT 'passwords.kind', 'accounts' FROM users
             WHERE account_status <> 'reset_required' AND password_hash NOT LIKE '$argon2id$%'
         UNION ALL SELECT 'passwords.cost', 'accounts' FROM users
