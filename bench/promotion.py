@@ -11,11 +11,19 @@ they are; Stillwave translates, seals, verifies and (with its own line) learns a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
+import json
 import os
 import random
+import resource
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 SEED = """
@@ -134,28 +142,152 @@ def make(path: Path, people: int, *, dirt: float = 0.01, seed: int = 1, sessions
 # --- one run, perhaps killed ----------------------------------------------------------------------
 
 
-def once(path: Path, data_dir: Path, url: str | None, kill_after_s: float | None, batch_rows: int) -> None:
-    """One promotion in this process, which ends itself by SIGKILL so long after the copy began."""
-    import threading
-
+def opened(path: Path, data_dir: Path, url: str | None):
+    """A run into a target with its schema, and nothing copied yet."""
     from stillwave.db import migrate
     from stillwave.db.database import open_database
     from stillwave.promote.copy import Run
     from stillwave.promote.sources import open_source
     from stillwave.settings import load
 
-    environ = {**os.environ, "STILLWAVE_DATA_DIR": str(data_dir)}
+    environ = {"STILLWAVE_ROOT_KEY": "5711" * 16, **os.environ, "STILLWAVE_DATA_DIR": str(data_dir)}
     environ |= {"STILLWAVE_DATABASE_URL": url} if url else {}
     target = open_database(load(environ))
     if migrate.check(target) == "empty":
         migrate.upgrade(target)
-    run = Run(open_source(path, None), target, dt.datetime(2026, 11, 25, 10, tzinfo=dt.UTC), audio=data_dir / "audio")
+    return Run(open_source(path, None), target, dt.datetime(2026, 11, 25, 10, tzinfo=dt.UTC), audio=data_dir / "audio")
+
+
+def once(path: Path, data_dir: Path, url: str | None, kill_after_s: float | None, batch_rows: int) -> None:
+    """One promotion in this process, which ends itself by SIGKILL so long after the copy began. Prints its times as JSON."""
+    import threading
+
+    from stillwave.promote.verify import verify
+
+    run = opened(path, data_dir, url)
     run.batch_rows = batch_rows
     if kill_after_s is not None:
         timer = threading.Timer(kill_after_s, lambda: os.kill(os.getpid(), signal.SIGKILL))
         timer.daemon = True
         timer.start()
+    began_s = time.perf_counter()
+    steps: dict[str, float] = {}
+
+    def progress(step: str, _done: int, _of: int) -> None:
+        steps.setdefault(step, time.perf_counter() - began_s)
+
+    run.progress = progress
     run.copy()
+    steps["verify"] = time.perf_counter() - began_s
+    wrong = [check.name for check in verify(run) if not check.ok] if kill_after_s is None else []
+    steps["end"] = time.perf_counter() - began_s
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(json.dumps({"begun_s": steps, "wrong": wrong, "cpu_s": used.ru_utime + used.ru_stime, "memory_mb": used.ru_maxrss / 1024}))
+    sys.exit(bool(wrong))
+
+
+def digests(path: Path, data_dir: Path, url: str | None) -> dict[str, tuple[int, str]]:
+    """What the tables of a target say. Learned numbers are left out: their last digits depend on who was folded together."""
+    from stillwave.db.tables import table
+    from stillwave.promote.verify import look
+
+    run = opened(path, data_dir, url)
+    names = ("users", "user_preferences", "sessions", "session_feedback", "promotion_rejects")
+    return {name: (count, str(digest)) for name in names for count, digest in [look(run, table(name))]}
+
+
+def _child(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, __file__, *map(str, words)], check=False, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+
+
+def kills(people: int, times: int, url: str | None, seed: int) -> int:
+    """Ended so many times at random moments, a promotion ends as one that was left alone. 0 when it did."""
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        poc = folder / "poc.db"
+        make(poc, people)
+        with _database(url) as one, _database(url) as other:
+            _child("once", poc, folder / "quiet", one or "-")
+            quiet = digests(poc, folder / "quiet", one)
+            began_s = time.perf_counter()
+            _child("once", poc, folder / "measure", "-", "--kill-after", 3600, "--batch-rows", 150)
+            each_s = (time.perf_counter() - began_s) / times * 2
+            ended = 0
+            while ended < times:
+                code = _child("once", poc, folder / "killed", other or "-", "--kill-after", chance.uniform(0, each_s), "--batch-rows", 150).returncode
+                if code != -signal.SIGKILL:
+                    break
+                ended += 1
+            last = _child("once", poc, folder / "killed", other or "-").returncode
+            same = last == 0 and digests(poc, folder / "killed", other) == quiet
+    print(f"{ended} kills, {'the same' if same else 'ANOTHER'} digest as one quiet run")
+    return 0 if same else 1
+
+
+@contextlib.contextmanager
+def _database(url: str | None):
+    """An empty database on the server of `url` ({} is its name), gone at the end; None without a server."""
+    if url is None:
+        yield None
+        return
+    import psycopg
+
+    name = f"promotion_{os.getpid()}_{random.randrange(10**9)}"
+    with psycopg.connect(url.format("postgres"), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        try:
+            yield url.format(name)
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _server_cpu_s(url: str) -> float:
+    """CPU seconds of a server on this machine, its ended backends included."""
+    import psycopg
+
+    with psycopg.connect(url.format("postgres")) as connection:
+        backend = connection.info.backend_pid
+        father = int(Path(f"/proc/{backend}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        total = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                told = stat.read_text().rsplit(")", 1)[1].split()
+                own = int(stat.parent.name) == father
+                if own or int(told[1]) == father:
+                    total += sum(map(int, told[11:15] if own else told[11:13]))
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def race(people: int, url: str, sessions_each: int) -> None:
+    """Both, one after the other on the same machine; rows a second, CPU on both sides, and the ratio."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        counts = make(folder / "poc.db", people, sessions_each=sessions_each)
+        rows = sum(counts.values())
+        lines = []
+        with _database(url) as target:
+            opened(folder / "poc.db", folder / "data", target)
+            server_s, began_s = _server_cpu_s(url), time.perf_counter()
+            told = json.loads(_child("once", folder / "poc.db", folder / "data", target, "--batch-rows", 10_000).stdout)
+            lines.append(("stillwave", time.perf_counter() - began_s, told["cpu_s"], _server_cpu_s(url) - server_s, told["memory_mb"]))
+        if shutil.which("pgloader") is None:
+            print("pgloader is not installed (apt-get install pgloader): no peer")
+        else:
+            with _database(url) as target:
+                before, server_s, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), _server_cpu_s(url), time.perf_counter()
+                subprocess.run(["pgloader", "--quiet", f"sqlite://{folder / 'poc.db'}", target], check=False, stdout=subprocess.DEVNULL)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                lines.append(("pgloader", time.perf_counter() - began_s, cpu_s, _server_cpu_s(url) - server_s, after.ru_maxrss / 1024))
+    print(f"{rows} rows: {counts}")
+    print(f"{'':<12}{'seconds':>9}{'rows/s':>9}{'CPU s':>8}{'server CPU s':>14}{'CPU us/row':>12}{'memory MB':>11}")
+    for who, seconds, cpu_s, server_s, memory in lines:
+        print(f"{who:<12}{seconds:>9.1f}{rows / seconds:>9.0f}{cpu_s:>8.1f}{server_s:>14.1f}{(cpu_s + server_s) / rows * 1e6:>12.1f}{memory:>11.0f}")
+    print("stillwave, seconds at which each step began:", {step: round(at, 1) for step, at in told["begun_s"].items()})
+    if len(lines) == 2:
+        print(f"stillwave / pgloader: {lines[1][1] / lines[0][1]:.2f}x its rows a second, {sum(lines[0][2:4]) / sum(lines[1][2:4]):.2f}x its CPU")
 
 
 def main() -> None:
@@ -163,19 +295,31 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     made = commands.add_parser("make")
     made.add_argument("file", type=Path)
-    made.add_argument("--people", type=int, default=20_000)
     made.add_argument("--dirt", type=float, default=0.01)
     single = commands.add_parser("once")
     single.add_argument("file", type=Path)
     single.add_argument("data_dir", type=Path)
     single.add_argument("url")
     single.add_argument("--kill-after", type=float)
-    single.add_argument("--batch-rows", type=int, default=150)
+    single.add_argument("--batch-rows", type=int, default=10_000)
+    racing = commands.add_parser("race")
+    racing.add_argument("--sessions-each", type=int, default=10)
+    killing = commands.add_parser("kills")
+    killing.add_argument("--times", type=int, default=50)
+    killing.add_argument("--seed", type=int, default=1)
+    for each, people in ((made, 20_000), (racing, 20_000), (killing, 300)):
+        each.add_argument("--people", type=int, default=people)
+    racing.add_argument("--url", default="postgresql://postgres@127.0.0.1/{}")
+    killing.add_argument("--url", help="without: into an embedded database")
     given = parser.parse_args()
     if given.command == "make":
         print(make(given.file, given.people, dirt=given.dirt))
     elif given.command == "once":
         once(given.file, given.data_dir, None if given.url == "-" else given.url, given.kill_after, given.batch_rows)
+    elif given.command == "race":
+        race(given.people, given.url, given.sessions_each)
+    else:
+        sys.exit(kills(given.people, given.times, given.url, given.seed))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 import shutil
 import time
@@ -96,8 +97,9 @@ class Run:
         person: UUID | None = None, audio: Path | None = None, progress: Progress | None = None, pause: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
         self.source, self.target, self.now, self.merge, self.person = source, target, now, merge, person
-        self._progress = progress or (lambda _step, _done, _of: None)
+        self.progress = progress or (lambda _step, _done, _of: None)
         self._pause, self._audio = pause, audio
+        target.slow_s = math.inf  # long statements are what this is made of
         self.name = source.fingerprint() if isinstance(source, PocSource) else source.fingerprint(str(person or ""))
         self.began_at = now
         self._months: set[str] = set()
@@ -242,7 +244,7 @@ class Run:
     def _poc_step(self, source: PocSource, around: Surroundings, step: Step) -> None:
         into = into_table(step.name)
         canonical = Canonical(into, self.target.vault)
-        self._progress(step.name, step.counts["read"], self._totals[step.name])
+        self.progress(step.name, step.counts["read"], self._totals[step.name])
         held: list[Item] = []
         size = 0
         for read in source.rows(step.name, int(step.position or 0)):
@@ -322,7 +324,7 @@ class Run:
                 self._commit(step, into, items[half:])
                 return
         step.position, step.counts, step.digest = after.position, after.counts, after.digest
-        self._progress(step.name, step.counts["read"], self._totals.get(step.name, 0))
+        self.progress(step.name, step.counts["read"], self._totals.get(step.name, 0))
 
     def _refused(self, name: str, item: Item, constraint: str) -> Item:
         if item.row is None:
@@ -412,7 +414,7 @@ class Run:
                 step.counts["read"] += len(people)
                 step.done = len(people) < _PEOPLE
                 self.save(tx, step)
-            self._progress(step.name, step.counts["read"], self._totals.get("users", 0))
+            self.progress(step.name, step.counts["read"], self._totals.get("users", 0))
 
     @staticmethod
     def _learned(tx: AnyTx, people: Sequence[Mapping[str, Any]], after: UUID) -> dict[str, int]:
@@ -453,7 +455,7 @@ class Run:
         if step.done:
             return
         canonical = Canonical(each, source.vault)
-        self._progress(step.name, step.counts["read"], self._totals[step.name])
+        self.progress(step.name, step.counts["read"], self._totals[step.name])
         shared = source.vault.key_check() == self.target.vault.key_check()
         names = bulk.columns(each)
         where = [names.index(name) for name in each.key]
@@ -504,7 +506,7 @@ class Run:
                     continue
                 found = _file_copied(source.audio / name, folder / name, source.vault.keys.key(UUID(row[who])))
                 step.counts[found] += 1
-                self._progress("files", sum(step.counts.values()), 0)
+                self.progress("files", sum(step.counts.values()), 0)
         step.done = True
         with self.target.write(right="operator") as tx:
             self.save(tx, step)

@@ -46,7 +46,7 @@ RULES: dict[str, Rule] = {
     "address_missing": Rule("users", "rejected", "an account without an e-mail can be reached by nobody"),
     "address_too_long": Rule("users", "rejected", "an e-mail longer than 254 characters is none, and nobody could type it in"),
     "status_unknown": Rule("users", "repaired", "a status other than active, or none, becomes disabled; an operator can enable the account"),
-    "created_unknown": Rule("users", "repaired", "a time of making that cannot be read becomes 1 January 2010"),
+    "created_unknown": Rule("users", "repaired", "a time of making that cannot be read becomes 1 January 2010, as one that is missing does"),
     "merged": Rule("users", "translated", "with --merge: an account whose e-mail is here already stays as it is here; its rows join it"),
     "voice_unknown": Rule("user_preferences", "repaired", "a voice other than male, female, neutral or none becomes none"),
     "sound_unknown": Rule("user_preferences", "repaired", "a background sound that we do not have becomes nature"),
@@ -299,7 +299,7 @@ def user(around: Surroundings, at: int, old: Sequence[Old]) -> Told:
     if usable is None or at in around.taken:
         why.append("address_unusable" if usable is None else "address_taken")
     created_ms = _created_ms(created)
-    if created_ms == FIRST_MS and moment_ms(created) != FIRST_MS:
+    if created is not None and created_ms == FIRST_MS and moment_ms(created) != FIRST_MS:
         why.append("created_unknown")
     phc, works = _password(words(secret, why), around.nobody_hash)
     why.append("password_kept" if works else "password_unusable")

@@ -275,7 +275,11 @@ class PocSource:
                     waiting += [(middle, high), (last, middle)]
 
     def _alone(self, text: str, table: str, at: int) -> Read | Damaged:
-        """The row without those it points to: they may be what is damaged."""
+        """The row itself, not reached by way of its neighbours; without those it points to where they are what is damaged."""
+        with contextlib.suppress(sqlite3.DatabaseError):
+            one = self._file.execute(text.replace("t.rowid > ? AND t.rowid <= ?", "t.rowid = ?"), (at,)).fetchone()
+            if one is not None:
+                return Read(one[0], one[1:])
         try:
             width = self._file.execute(f"SELECT * FROM ({text.replace(' ORDER BY t.rowid', '')}) LIMIT 0", (0, 0))  # noqa: S608
             own = self._file.execute(f"SELECT * FROM {table} WHERE rowid = ?", (at,))  # noqa: S608  a name of ours
