@@ -235,12 +235,7 @@ def series(
             for number in range(kills):
                 if time.monotonic() > end:
                     break
-                before = seen.acknowledged
-                time.sleep(chance.uniform(0.05, 0.6))
-                while seen.acknowledged < before + writers:  # each kill hits a server at work
-                    _check(people)
-                    time.sleep(0.01)
-                time.sleep(chance.uniform(0, 0.03))
+                _let_work(people, seen, chance)
                 began = time.monotonic()
                 if prey == "postgres" and postgres:
                     _kill_all(postgres, data_dir)
@@ -265,6 +260,16 @@ def series(
         seen.slowest_recovery_s = max(seen.recoveries_s, default=0.0)
         look(_settings(data_dir, url), people, seen)
     return seen
+
+
+def _let_work(people: list[Writer], seen: Seen, chance: random.Random) -> None:
+    """The next kill hits a server at work, at a random moment."""
+    before = seen.acknowledged
+    time.sleep(chance.uniform(0.05, 0.6))
+    while seen.acknowledged < before + len(people):
+        _check(people)
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0, 0.03))
 
 
 def _check(people: list[Writer]) -> None:
