@@ -34,7 +34,7 @@ MOST_MS = 1000
 STRANGERS = ["/", "/sign-in", "/sign-up", "/recover", "/reset", "/style", "/offline", "/no-such-page"]
 LISTENERS = [
     "/", "/start", "/history", "/profile", "/progress", "/preferences", "/privacy", "/privacy/log", "/screening",
-    "/clearances", "/security", "/operator", "/contact",
+    "/clearances", "/security", "/operator", "/contact", "/operator/emergency", "/privacy/emergency",
     "/sessions/RATED", "/sessions/RATED/rate", "/sessions/RATED/rate?unwell=1", "/style", "/no-such-page",
 ]  # fmt: skip
 NEWCOMERS = [
