@@ -589,7 +589,7 @@ def prove(settings: Settings, of: Shape, now: dt.datetime) -> str:
     from tests.cast import Person
     from tests.served import serving
 
-    number = max(range(len(of.sessions)), key=lambda n: (_plain(of, n), of.sessions[n]))
+    number = max(range(len(of.sessions)), key=lambda n: (plain(of, n), of.sessions[n]))
     database = open_database(settings)
     pages = ("/", "/history", "/profile", "/progress", "/preferences", "/privacy", "/api/v1/profile", "/api/v1/sessions")
     with serving(settings, database, lambda: now) as served:
@@ -605,7 +605,7 @@ def prove(settings: Settings, of: Shape, now: dt.datetime) -> str:
     return f"{email_of(number)} signed in, opened {len(pages)} pages, listened and rated: {before} -> {after} ratings; “{learned}”"
 
 
-def _plain(of: Shape, number: int) -> bool:
+def plain(of: Shape, number: int) -> bool:
     """True for somebody whom nothing keeps from listening."""
     life = Life(number, of, NOTHING, user_id_of(of, number))
     life.account()
@@ -664,6 +664,13 @@ def new_database(url: str, name: str) -> str:
         admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         admin.execute(f"CREATE DATABASE {name}")
     return url.format(name)
+
+
+def drop_database(url: str) -> None:
+    """The database of this URL is gone from its server."""
+    parts = psycopg.conninfo.conninfo_to_dict(url)
+    with psycopg.connect(url, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {parts['dbname']} WITH (FORCE)")
 
 
 def settings_of(data: Path, url: str | None) -> Settings:

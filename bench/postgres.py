@@ -31,11 +31,13 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from stillwave.db.database import Query
-from stillwave.feedback.store import SQL as FEEDBACK
-from stillwave.profiles.store import SQL as PROFILES
-from stillwave.progress.store import SQL as PROGRESS
-from stillwave.sessions.store import SQL as SESSIONS
+from stillwave.db.ids import NEWEST
+from stillwave.db.postgres import PostgresDatabase, PostgresTx
+from stillwave.feedback import store as feedback
+from stillwave.profiles import store as profiles
+from stillwave.progress import store as progress
+from stillwave.sessions import actions as session_actions
+from stillwave.sessions import store as sessions
 
 # The tables as the data architecture prints them, with what it says of them elsewhere: no partitions, its indexes.
 PRINTED = """
@@ -45,44 +47,54 @@ CREATE TABLE seed.users (
     created_at TIMESTAMPTZ, updated_at TIMESTAMPTZ, last_login TIMESTAMPTZ,
     account_status VARCHAR(20) DEFAULT 'active', subscription_tier VARCHAR(20) DEFAULT 'free');
 CREATE TABLE seed.sessions (
-    id UUID PRIMARY KEY, user_id UUID REFERENCES seed.users (id) ON DELETE CASCADE,
-    start_time TIMESTAMPTZ, end_time TIMESTAMPTZ, session_type VARCHAR(50), initial_state VARCHAR(20), target_state VARCHAR(20),
+    id UUID PRIMARY KEY, user_id UUID REFERENCES seed.users (id), start_time TIMESTAMPTZ, end_time TIMESTAMPTZ, session_type VARCHAR(50), initial_state VARCHAR(20), target_state VARCHAR(20),
     effectiveness_rating INTEGER CHECK (effectiveness_rating BETWEEN 1 AND 10), side_effects JSONB,
-    base_frequency NUMERIC(7,2), target_frequency NUMERIC(7,2), volume_level INTEGER CHECK (volume_level BETWEEN 0 AND 100));
+    base_frequency NUMERIC(7,2), target_frequency NUMERIC(7,2), volume_level INTEGER CHECK (volume_level BETWEEN 0 AND 100),
+    CONSTRAINT fk_user FOREIGN KEY (user_id) REFERENCES seed.users (id) ON DELETE CASCADE);
 CREATE TABLE seed.audio_files (
-    id UUID PRIMARY KEY, session_id UUID, file_path VARCHAR(255) NOT NULL, duration INTEGER NOT NULL, format VARCHAR(10),
+    id UUID PRIMARY KEY, session_id UUID REFERENCES seed.sessions (id), file_path VARCHAR(255) NOT NULL, duration INTEGER NOT NULL, format VARCHAR(10),
     size_bytes BIGINT, created_at TIMESTAMPTZ, sample_rate INTEGER, bit_depth INTEGER, channels INTEGER, frequency_data JSONB,
     CONSTRAINT fk_session FOREIGN KEY (session_id) REFERENCES seed.sessions (id) ON DELETE CASCADE);
 CREATE TABLE seed.progress_tracking (
-    id UUID PRIMARY KEY, user_id UUID REFERENCES seed.users (id) ON DELETE CASCADE, date DATE, metrics JSONB, notes TEXT,
-    sleep_quality INTEGER, stress_level INTEGER, focus_score INTEGER);
+    id UUID PRIMARY KEY, user_id UUID REFERENCES seed.users (id), date DATE, metrics JSONB, notes TEXT,
+    sleep_quality INTEGER, stress_level INTEGER, focus_score INTEGER,
+    CONSTRAINT fk_user FOREIGN KEY (user_id) REFERENCES seed.users (id) ON DELETE CASCADE);
 CREATE TABLE seed.session_feedback (
-    id UUID PRIMARY KEY, session_id UUID, user_id UUID REFERENCES seed.users (id) ON DELETE CASCADE,
+    id UUID PRIMARY KEY, session_id UUID REFERENCES seed.sessions (id), user_id UUID REFERENCES seed.users (id),
     rating INTEGER CHECK (rating BETWEEN 1 AND 5), feedback_text TEXT, physical_effects JSONB, mental_effects JSONB,
     created_at TIMESTAMPTZ,
-    CONSTRAINT fk_session FOREIGN KEY (session_id) REFERENCES seed.sessions (id) ON DELETE CASCADE);
+    CONSTRAINT fk_session FOREIGN KEY (session_id) REFERENCES seed.sessions (id) ON DELETE CASCADE,
+    CONSTRAINT fk_user FOREIGN KEY (user_id) REFERENCES seed.users (id) ON DELETE CASCADE);
 """
 FILL = """
-SET LOCAL session_replication_role = replica;
 INSERT INTO seed.users SELECT id, email_index, left(phone_index, 20), password_hash, created_at, updated_at, last_login,
     account_status, subscription_tier FROM users;
 INSERT INTO seed.sessions SELECT id, user_id, start_time, end_time, session_type, initial_state, target_state,
     effectiveness_rating, side_effects, base_frequency, target_frequency, volume_level FROM sessions;
-INSERT INTO seed.audio_files SELECT id, session_id, file_path, duration, format, size_bytes, created_at, sample_rate,
-    bit_depth, channels, frequency_data FROM audio_files;
 INSERT INTO seed.progress_tracking SELECT id, user_id, date, metrics, notes, sleep_quality, stress_level, focus_score
     FROM progress_tracking;
-INSERT INTO seed.session_feedback SELECT id, session_id, user_id, rating, feedback_text, physical_effects, mental_effects,
-    created_at FROM session_feedback;
 CREATE INDEX ON seed.sessions (user_id);
 CREATE INDEX ON seed.sessions (start_time);
 CREATE INDEX ON seed.sessions (effectiveness_rating);
 CREATE INDEX ON seed.sessions (session_type, start_time);
 CREATE INDEX ON seed.progress_tracking (user_id, date);
 CREATE INDEX ON seed.users (subscription_tier);
+ANALYZE seed.users, seed.sessions, seed.progress_tracking;
 """
-# Not in the data architecture; without them a cascade reads both children whole for every session.
-MENDED = """
+FILL_CHILDREN = """
+INSERT INTO seed.audio_files SELECT id, session_id, file_path, duration, format, size_bytes, created_at, sample_rate,
+    bit_depth, channels, frequency_data FROM audio_files;
+INSERT INTO seed.session_feedback SELECT id, session_id, user_id, rating, feedback_text, physical_effects, mental_effects,
+    created_at FROM session_feedback;
+ANALYZE seed.audio_files, seed.session_feedback;
+"""
+# Every reference is printed twice, once without CASCADE: those go first, else nothing that has children can be deleted.
+ONE_REFERENCE = """
+ALTER TABLE seed.audio_files DROP CONSTRAINT audio_files_session_id_fkey;
+ALTER TABLE seed.session_feedback DROP CONSTRAINT session_feedback_session_id_fkey;
+"""
+# Not printed; without them a cascade reads both children whole for every session.
+CHILD_INDEXES = """
 CREATE INDEX ON seed.session_feedback (session_id);
 CREATE INDEX ON seed.audio_files (session_id);
 """
@@ -202,6 +214,8 @@ def retention(admin: psycopg.Connection[Any], rounds: int) -> None:
     stays = ("SELECT count(*), md5(string_agg(s::text, '' ORDER BY id)) FROM sessions AS s WHERE start_time >= %s AND start_time < %s AND EXISTS (SELECT"
              " FROM users AS u WHERE u.id = s.user_id AND (subscription_tier = 'premium' OR processing_restricted))")  # fmt: skip
     profiles = "SELECT md5(string_agg(p::text, '' ORDER BY user_id)) FROM neural_profiles AS p"
+    _as_printed(admin, begin, end)
+    admin.execute(CHILD_INDEXES)
     ours, theirs = [], []
     wal: dict[str, int] = {}
     for _ in range(rounds):
@@ -231,6 +245,24 @@ def retention(admin: psycopg.Connection[Any], rounds: int) -> None:
         f"{statistics.median(theirs) / statistics.median(ours):.1f} x faster; log written {wal['theirs'] / wal['ours']:.1f} x less")  # fmt: skip
 
 
+def _as_printed(admin: psycopg.Connection[Any], begin: dt.datetime, end: dt.datetime, few: int = 5) -> None:
+    """What the printed tables do with the printed DELETE: refuse it; with each reference once, take very long."""
+    try:
+        with _undone(admin):
+            admin.execute(PRINTED_DELETE, [begin, begin + dt.timedelta(hours=6)])
+        say("retention  as printed: done")
+    except psycopg.errors.ForeignKeyViolation as error:
+        say(f"retention  as printed: refused by {error.diag.constraint_name}")
+    admin.execute(ONE_REFERENCE)
+    going = "start_time >= %s AND start_time < %s AND user_id NOT IN (SELECT id FROM seed.users WHERE subscription_tier = 'premium')"
+    (count,) = admin.execute(f"SELECT count(*) FROM seed.sessions WHERE {going}", [begin, end]).fetchone() or (0,)
+    with _undone(admin):
+        some = f"SELECT id FROM seed.sessions WHERE {going} LIMIT {few}"
+        took = timed(lambda: admin.execute(f"DELETE FROM seed.sessions WHERE id IN ({some})", [begin, end]))
+    say(f"retention  each reference once: {millis(took / few)} a session, measured on {few}; for the month's {count:,} that is "
+        f"{took / few * count / 3600:.1f} hours")  # fmt: skip
+
+
 def _end(name: str) -> dt.datetime:
     year, month = int(name[-7:-3]), int(name[-2:])
     return dt.datetime(year + month // 12, month % 12 + 1, 1, tzinfo=dt.UTC)
@@ -248,11 +280,17 @@ def _undone(admin: psycopg.Connection[Any]) -> Iterator[None]:
 
 # --- hot reads -------------------------------------------------------------------------------------------------------
 
-HOT: dict[str, Query] = {
-    "a session": SESSIONS.session_by_id, "its feedback": FEEDBACK.feedback_of, "its sound file": SESSIONS.audio_of,
-    "a page of sessions": SESSIONS.page_of_sessions, "minutes of the week": PROFILES.heard_since,
-    "days of six weeks": PROGRESS.session_times, "the last to a state": PROFILES.session_before,
-}  # fmt: skip
+# What is read, of a session of a person: (transaction, person, session, state, now).
+HOT: dict[str, Callable[[Any, Any, Any, str, dt.datetime], object]] = {
+    "a session": lambda tx, who, which, *_: sessions.by_id(tx, who, which),
+    "its feedback": lambda tx, who, which, *_: feedback.of_session(tx, who, which),
+    "its sound file": lambda tx, who, which, *_: sessions.audio(tx, who, which),
+    "a page of sessions": lambda tx, who, _, __, now: session_actions.page(tx, who, NEWEST, 21, now=now),
+    "an older page": lambda tx, who, which, _, now: session_actions.page(tx, who, which, 21, now=now),
+    "minutes of the week": lambda tx, who, _, __, now: profiles.heard_minutes(tx, who, now - dt.timedelta(weeks=1), now),
+    "days of 26 weeks": lambda tx, who, _, __, now: progress.session_times(tx, who, now - dt.timedelta(weeks=26), now),
+    "the last to a state": lambda tx, who, _, state, now: profiles.before(tx, who, state, now),
+}
 PARTED = ("sessions", "audio_files", "session_feedback")
 
 
@@ -274,63 +312,61 @@ def flatten(admin: psycopg.Connection[Any]) -> None:
         admin.execute(f"VACUUM (ANALYZE) flat.{table}")
 
 
-def reads(url: str, people: list[Any], rounds: int, times: int) -> None:
-    """As the program reads: the app's role, one transaction a request, statements prepared by the driver."""
+def reads(url: str, people: list[tuple[Any, ...]], now: dt.datetime, rounds: int, times: int) -> None:
+    """As the program reads: its own functions, connection and role, one transaction a request."""
     sides = {"partitions": "public", "flat": "flat"}
-    # name -> side -> (seconds, CPU seconds) for each round
+    # name -> side -> (seconds, CPU seconds of the server) for each round
     spent: dict[str, dict[str, list[tuple[float, float]]]] = {name: {side: [] for side in sides} for name in HOT}
+    answers: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
-        open_ones = {}
-        for side, schema in sides.items():
-            connection = stack.enter_context(psycopg.connect(url, row_factory=psycopg.rows.dict_row))
-            connection.execute("SET TIME ZONE 'UTC'")
-            connection.execute(f"SET search_path = {schema}, public")
-            connection.execute("SET ROLE stillwave_app")
-            connection.commit()
-            open_ones[side] = connection
-        for turn in range(rounds + 1):  # the first warms up: it prepares, and fills the cache
-            for name, query in HOT.items():
-                for side in random.Random(turn).sample(sorted(sides), 2):
+        open_ones = {side: stack.enter_context(_as_the_app(url, schema)) for side, schema in sides.items()}
+        for turn in range(rounds + 1):  # the first warms up: it prepares, fills the cache, and compares
+            for name, read in HOT.items():
+                for side in random.Random(f"{turn} {name}").sample(sorted(sides), 2):
                     connection = open_ones[side]
-                    cpu = Cpu(connection)
+                    tx, cpu = PostgresTx(connection, None, 60), Cpu(connection)  # type: ignore[arg-type]
                     began, began_cpu = time.perf_counter(), cpu()
                     for n in range(times):
-                        person = people[n % len(people)]
-                        connection.execute(
-                            "SELECT set_config('transaction_read_only', 'on', true), set_config('stillwave.user_id', %s, true)", [str(person["user_id"])]
-                        )
-                        connection.execute(query.postgres, person).fetchall()
+                        who, which, state = people[n % len(people)]
+                        connection.execute(_BEGIN, [str(who)])
+                        found = read(tx, who, which, state, now)
                         connection.commit()
+                        if not turn:
+                            assert answers.setdefault(f"{name} {n}", found) == found, f"{name}: the two sides differ"
                     if turn:
                         spent[name][side].append(((time.perf_counter() - began) / times, (cpu() - began_cpu) / times))
-    worst = 9.0
     totals = dict.fromkeys(sides, 0.0)
     for name, by_side in spent.items():
         wall = {side: statistics.median(one[0] for one in found) for side, found in by_side.items()}
         server = {side: statistics.median(one[1] for one in found) for side, found in by_side.items()}
         for side in sides:
             totals[side] += server[side]
-        ratio = server["flat"] / server["partitions"]
-        worst = min(worst, ratio)
-        say(f"reads      {name:20} partitions {1e6 * server['partitions']:5.0f} us of CPU ({1e6 * wall['partitions']:5.0f} us), "
-            f"flat {1e6 * server['flat']:5.0f} us ({1e6 * wall['flat']:5.0f} us): {ratio:.2f} x its rate")  # fmt: skip
-    say(f"reads      all of them: {totals['flat'] / totals['partitions']:.2f} x the rate of flat tables; the least {worst:.2f}")
+        say(f"reads      {name:20} partitions {1e6 * server['partitions']:5.0f} us of CPU ({1e6 * wall['partitions']:6.0f} us), "
+            f"flat {1e6 * server['flat']:5.0f} us ({1e6 * wall['flat']:6.0f} us): {server['flat'] / server['partitions']:.2f} x its rate")  # fmt: skip
+    say(f"reads      all of them: {totals['flat'] / totals['partitions']:.2f} x the rate of flat tables")
 
 
-def readers(admin: psycopg.Connection[Any], count: int) -> list[dict[str, Any]]:
-    """People with a recent session each, as values for the queries."""
-    found = admin.execute(
-        "SELECT DISTINCT ON (user_id) user_id, id, start_time, target_state FROM sessions"
+_BEGIN = "SELECT set_config('transaction_read_only', 'on', true), set_config('stillwave.user_id', %s, true)"
+
+
+@contextlib.contextmanager
+def _as_the_app(url: str, schema: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection as the program's pool makes it."""
+    database = PostgresDatabase(url, None)  # type: ignore[arg-type]
+    database.has_roles = True
+    with psycopg.connect(url) as connection:
+        connection.execute(f"SET search_path = {schema}, public")
+        database._configure(connection)  # noqa: SLF001
+        yield connection
+
+
+def readers(admin: psycopg.Connection[Any], count: int) -> list[tuple[Any, ...]]:
+    """People (the same each time) with a session of theirs and its state."""
+    return admin.execute(
+        "SELECT DISTINCT ON (user_id) user_id, id, target_state FROM sessions"
         " WHERE start_time > now() - INTERVAL '60 days' AND user_id IN (SELECT id FROM users ORDER BY md5(id::text) LIMIT %s)"
         " ORDER BY user_id, md5(id::text)", [count]
     ).fetchall()  # fmt: skip
-    (newest,) = admin.execute("SELECT max(start_time) FROM sessions").fetchone() or (None,)
-    return [
-        {"user_id": who, "id": session, "session_id": session, "start_time": start, "target_state": state, "before_id": session,
-         "before_time": start, "most": 20, "state": "", "rated": "",
-         "since": newest - dt.timedelta(weeks=1 if n % 2 else 6)}
-        for n, (who, session, start, state) in enumerate(found)
-    ]  # fmt: skip
 
 
 # --- days by a metric, recent sessions -------------------------------------------------------------------------------
@@ -365,12 +401,12 @@ def metric(admin: psycopg.Connection[Any], rounds: int) -> None:
             say("             " + line)
 
 
-def recent(admin: psycopg.Connection[Any], people: list[dict[str, Any]], rounds: int) -> None:
+def recent(admin: psycopg.Connection[Any], people: list[tuple[Any, ...]], rounds: int) -> None:
     text = "SELECT * FROM recent_session_analysis"
     found = admin.execute(text).fetchall()
     took = [timed(lambda: admin.execute(text).fetchall()) for _ in range(rounds)]
     alone = [
-        timed(lambda who=person["user_id"]: admin.execute(f"{text} WHERE user_id = %s", [who]).fetchall())  # type: ignore[misc]
+        timed(lambda who=person[0]: admin.execute(f"{text} WHERE user_id = %s", [who]).fetchall())  # type: ignore[misc]
         for person in people[:100]
     ]
     plan = "\n".join(row[0] for row in admin.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {text}"))
@@ -397,10 +433,10 @@ def main() -> None:
                 admin.execute("DROP SCHEMA IF EXISTS seed CASCADE")
                 with admin.transaction():
                     admin.execute(PRINTED)
+                    admin.execute("SET LOCAL session_replication_role = replica")
                     admin.execute(FILL)
-                    admin.execute(MENDED)
-                for table in ("users", "sessions", "audio_files", "progress_tracking", "session_feedback"):
-                    admin.execute(f"VACUUM (ANALYZE) seed.{table}")
+                    if "retention" in wanted:
+                        admin.execute(FILL_CHILDREN)
             if "summary" in wanted:
                 summary(admin, options.rounds)
             if "retention" in wanted:
@@ -409,7 +445,8 @@ def main() -> None:
             if "reads" in wanted:
                 admin.execute("DROP SCHEMA IF EXISTS flat CASCADE")
                 flatten(admin)
-                reads(options.postgres, readers(admin, 400), options.rounds, options.times)
+                (now,) = admin.execute("SELECT max(start_time) FROM sessions").fetchone() or (None,)
+                reads(options.postgres, readers(admin, 400), now, options.rounds, options.times)
             if "metric" in wanted:
                 metric(admin, options.rounds)
             if "recent" in wanted:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from stillwave.db.database import open_database
+from stillwave.db.database import Query, open_database
 from stillwave.feedback.store import SQL as FEEDBACK
 from stillwave.profiles.store import SQL as PROFILES
 from stillwave.progress.store import SQL as PROGRESS
@@ -133,22 +133,35 @@ def generic_plan(admin: psycopg.Connection[Any], text: str, values: dict[str, ob
     return "\n".join(row[0] for row in found)
 
 
+def test_the_program_plans_each_statement_once(settings_on: Callable[[str], Settings]) -> None:
+    opened = open_database(settings_on("postgres"))
+    with opened.read(A) as tx:
+        assert tx.value(Query("mode", "", "SHOW plan_cache_mode")) == "force_generic_plan"
+    opened.close()
+
+
 def test_recent_times_look_into_recent_months(busy: psycopg.Connection[Any]) -> None:
-    told = plan(busy, PROGRESS.session_times.postgres, {"user_id": A, "since": START - dt.timedelta(weeks=6)})
+    told = plan(busy, PROGRESS.session_times.postgres, {"user_id": A, "since": START - dt.timedelta(weeks=6), "now": NOW})
     assert len(months(told)) <= 4, told  # three months and the default partition
-    told = plan(busy, PROFILES.heard_since.postgres, {"user_id": A, "since": START - dt.timedelta(weeks=6)})
+    told = plan(busy, PROFILES.heard_since.postgres, {"user_id": A, "since": START - dt.timedelta(weeks=6), "now": NOW})
     assert len(months(told)) <= 4, told
     told = plan(busy, PROGRESS.played.postgres, {"user_id": A, "since": START - dt.timedelta(weeks=6), "now": NOW})
     assert len(months(told)) <= 3, told
 
 
 def test_a_page_of_sessions_starts_at_its_newest_month(busy: psycopg.Connection[Any]) -> None:
-    told = plan(busy, SESSIONS.page_of_sessions.postgres, {
-        "user_id": A, "before_time": START - dt.timedelta(days=300), "before_id": rows.id_at(START), "most": 20,
-        "state": "", "rated": "",
-    })  # fmt: skip
+    before = START - dt.timedelta(days=300)
+    values: dict[str, object] = {
+        "user_id": A, "until": before, "before_id": rows.id_at(before), "since": before - dt.timedelta(days=1000),
+        "most": 20, "state": "", "rated": "",
+    }  # fmt: skip
+    told = plan(busy, SESSIONS.page_of_sessions.postgres, values)
     scans = [part for part in months(told) if part.startswith("sessions_y")]
     assert not [part for part in scans if part > f"sessions_y{START:%Y}m02"], told
+    assert "Sort Key: s.start_time" not in told
+    assert "SubPlan" not in told, told  # each month would have one over all months
+    told = plan(busy, SESSIONS.page_of_sessions.postgres, {**values, "since": before - dt.timedelta(days=100)})
+    assert len([part for part in months(told) if part.startswith("sessions_")]) <= 6, told
 
 
 def test_every_query_that_names_a_partitioned_table_is_looked_at_here() -> None:
@@ -156,6 +169,7 @@ def test_every_query_that_names_a_partitioned_table_is_looked_at_here() -> None:
     known = {*ONE_MONTH, "session_times", "played", "listened", "page_of_sessions",
              "heard_since",
              "file_names", "is_named",  # housekeeping and imports: every file there is
+             "raters",  # promotion: everybody, once
              # What is asked of a person's whole history, through indexes that begin with the person:
              "told_effects", "session_before", "has_heard", "arms_dealt", "compared", "reveal_all", "effects",
              "insert_session", "insert_audio", "insert_feedback"}  # fmt: skip

@@ -18,6 +18,7 @@ from stillwave.db.handle import NO_FORM, Query, Reading, Right, Row
 from stillwave.db.seal import Vault
 from stillwave.errors import CannotStart, ConstraintBroken, StorageFull, Unavailable
 
+_CONNECTIONS = 10
 OLDEST = 15  # what security_invoker views need
 _ROLES: Mapping[Right, str] = {"app": "stillwave_app", "retention": "stillwave_retention", "operator": "stillwave_owner"}
 
@@ -97,10 +98,9 @@ class PostgresDatabase:
         return ConnectionPool(
             self._url,
             min_size=1,
-            max_size=10,
+            max_size=_CONNECTIONS,
             timeout=10,
             open=False,
-            check=ConnectionPool.check_connection,
             # A lost connection is tried anew for so long, ever later, and then by the next request: after an outage of
             # any length nobody waits for an attempt that was put off by minutes.
             reconnect_timeout=3,
@@ -157,6 +157,8 @@ class PostgresDatabase:
         connection.adapters.register_loader("numeric", FloatLoader)
         connection.row_factory = dict_row
         connection.execute("SET TIME ZONE 'UTC'")
+        # Planning costs more than running over many months. A plan made once prunes them when it runs.
+        connection.execute("SET plan_cache_mode = force_generic_plan")
         if self.has_roles:
             connection.execute("SET ROLE stillwave_app")
         connection.commit()
@@ -203,16 +205,12 @@ class PostgresDatabase:
 
         begin, values = self._beginning(acting, right, read_only=read_only)
         try:
-            with self._pool.connection() as connection:
-                if begin:
-                    try:
-                        connection.execute(begin, values)
-                    except psycopg.errors.InsufficientPrivilege:
-                        raise CannotStart(
-                            f"This login may not act as {_ROLES[right]}. For operators' commands use a login that is "
-                            "a member of stillwave_migrator; for housekeeping GRANT stillwave_retention to the server's."
-                        ) from None
-                yield PostgresTx(connection, self.vault, self.slow_s)
+            connection = self._begun(begin, values, right)
+            try:
+                with connection:  # commits, or rolls back; a pool's connection stays open
+                    yield PostgresTx(connection, self.vault, self.slow_s)
+            finally:
+                self._pool.putconn(connection)
         except PoolTimeout as error:
             raise Unavailable("The database is busy or out of reach. Please try again.") from error
         except psycopg.errors.DiskFull as error:
@@ -267,6 +265,32 @@ class PostgresDatabase:
                 made.close()
                 admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
+    def _begun(self, begin: str, values: list[str], right: Right) -> Any:  # noqa: ANN401
+        """A connection with a transaction that has begun. Those that the server ended meanwhile are given up.
+
+        The first statement finds out: asking each connection before would cost a way there and back in every request.
+        """
+        import psycopg
+
+        lost = 0
+        while True:
+            connection = self._pool.getconn()
+            try:
+                connection.execute(begin, values)
+            except psycopg.errors.InsufficientPrivilege:
+                self._pool.putconn(connection)
+                raise CannotStart(
+                    f"This login may not act as {_ROLES[right]}. For operators' commands use a login that is "
+                    "a member of stillwave_migrator; for housekeeping GRANT stillwave_retention to the server's."
+                ) from None
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                self._pool.putconn(connection)
+                lost += 1
+                if lost > _CONNECTIONS:
+                    raise
+            else:
+                return connection
+
     def _beginning(
         self, acting: uuid.UUID | None, right: Right, *, read_only: bool
     ) -> tuple[str, list[str]]:
@@ -281,7 +305,7 @@ class PostgresDatabase:
         elif right != "app" and not self.has_roles:
             said["stillwave.user_id"] = "*"
         calls = ", ".join(f"set_config('{name}', %s, true)" for name in said)
-        return f"SELECT {calls}" if calls else "", list(said.values())
+        return f"SELECT {calls or 1}", list(said.values())
 
     def connections_now(self) -> dict[str, int]:
         told = self._pool.get_stats()

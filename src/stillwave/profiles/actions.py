@@ -184,7 +184,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 def plan(tx: Tx, user_id: UUID, wanted: Wanted, now: dt.datetime, seed: int) -> Plan:
     """The session for what was asked; see rules.plan for what it raises."""
     known = current(tx, user_id, now)
-    before = store.before(tx, user_id, wanted.target_state) if wanted.choice == "last" else None
+    before = store.before(tx, user_id, wanted.target_state, now) if wanted.choice == "last" else None
     if before is not None and before.plan.bed not in accounts.BACKGROUNDS:
         before = msgspec.structs.replace(before, plan=msgspec.structs.replace(before.plan, bed=wanted.background))
     return rules.plan(
@@ -205,7 +205,7 @@ def burdens(tx: Tx, user_id: UUID, now: dt.datetime) -> tuple[Burden, ...]:
 
 def week_minutes(tx: Tx, user_id: UUID, now: dt.datetime) -> int:
     """How long the person has listened in the last seven days."""
-    return store.heard_minutes(tx, user_id, now - _WEEK)
+    return store.heard_minutes(tx, user_id, now - _WEEK, now)
 
 
 def possible_plan(tx: Tx, user_id: UUID, wanted: Wanted, now: dt.datetime) -> Plan | None:
@@ -338,6 +338,12 @@ def sentence(row: ChangeRow) -> str:
     return text[0].upper() + text[1:] + "."
 
 
+def best(known: Known, band: str, group: str | None = None) -> tuple[int, float | None]:
+    """How many ratings a band has, and its best-rated point in Hz."""
+    rated = curve.curve_of(known.response, band, group)
+    return (rated.n, curve.BANDS[band].grid_hz(curve.best_point(rated))) if rated else (0, None)
+
+
 def bands(known: Known, group: str | None = None) -> list[dict[str, Any]]:
     """The response curve of each band, ready to be drawn: expected rating 0-1 and its deviation on a grid.
 
@@ -345,7 +351,7 @@ def bands(known: Known, group: str | None = None) -> list[dict[str, Any]]:
     """
     shown = []
     for band in curve.BANDS.values():
-        rated = curve.curve_of(known.response, band.name, group)
+        ratings, best_hz = best(known, band.name, group)
         top = band.high_hz if band.name == "gamma" else band.high_hz - 1e-6
         grid = [band.low_hz + (top - band.low_hz) * i / 32 for i in range(33)]
         expected = [curve.expected(known.response, hz, group) for hz in grid]
@@ -354,8 +360,8 @@ def bands(known: Known, group: str | None = None) -> list[dict[str, Any]]:
             {
                 "key": band.name,
                 "label": f"{band.name.capitalize()} · {band.low_hz:g} to {band.high_hz:g} Hz",
-                "n": rated.n if rated else 0,
-                "best_hz": band.grid_hz(curve.best_point(rated)) if rated else None,
+                "n": ratings,
+                "best_hz": best_hz,
                 "low_hz": stretch[0] if stretch else None,
                 "high_hz": stretch[1] if stretch else None,
                 "grid_hz": grid,

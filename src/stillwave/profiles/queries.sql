@@ -52,18 +52,19 @@ WHERE user_id = :user_id AND date BETWEEN :first AND :last;
 
 -- name: heard_since
 SELECT coalesce(sum(position_s), 0) AS seconds FROM sessions
-WHERE user_id = :user_id AND start_time >= :since;
+WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now;
 
 -- name: session_before
 -- The latest session with a beat to this state that was heard, with its latest rating.
-SELECT s.plan,
+SELECT b.plan,
        (SELECT f.rating FROM session_feedback f
-        WHERE f.user_id = s.user_id AND f.session_id = s.id AND f.session_start_time = s.start_time
+        WHERE f.user_id = b.user_id AND f.session_id = b.id AND f.session_start_time = b.start_time
+          AND f.session_start_time >= :since AND f.session_start_time <= :now  -- opens these months only
         ORDER BY f.created_at DESC, f.id DESC LIMIT 1) AS rating
-FROM sessions s
-WHERE s.user_id = :user_id AND s.target_state = :target_state AND s.target_frequency IS NOT NULL
-  AND s.plan IS NOT NULL AND (s.end_time IS NOT NULL OR s.position_s > 0)
-ORDER BY s.start_time DESC, s.id DESC LIMIT 1;
+FROM (SELECT user_id, id, start_time, plan FROM sessions
+      WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now AND target_state = :target_state AND target_frequency IS NOT NULL
+        AND plan IS NOT NULL AND (end_time IS NOT NULL OR position_s > 0)
+      ORDER BY id DESC LIMIT 1) AS b;
 
 -- name: has_heard
 SELECT count(*) AS n FROM (

@@ -21,6 +21,8 @@ SQL = Queries(Path(__file__).parent)
 _DECLARED = "neural_profiles.contraindications"
 _ANSWERS = "screenings.answers"
 _STATEMENT = "clearances.statement"
+_RECENT = dt.timedelta(days=100)
+_BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class ProfileRow(msgspec.Struct, frozen=True):
@@ -239,14 +241,17 @@ def _hours_slept(metrics: str | None) -> float | None:
     return float(hours) if isinstance(hours, int | float) else None
 
 
-def heard_minutes(tx: Tx, user_id: UUID, since: dt.datetime) -> int:
+def heard_minutes(tx: Tx, user_id: UUID, since: dt.datetime, now: dt.datetime) -> int:
     """How long the person has listened since then."""
-    return int(tx.value(SQL.heard_since, user_id=user_id, since=since)) // 60
+    return int(tx.value(SQL.heard_since, user_id=user_id, since=since, now=now)) // 60
 
 
-def before(tx: Tx, user_id: UUID, target_state: str) -> Before | None:
-    """The latest session with a beat to this state that was heard."""
-    row = tx.one(_BeforeRow, SQL.session_before, user_id=user_id, target_state=target_state)
+def before(tx: Tx, user_id: UUID, target_state: str, now: dt.datetime) -> Before | None:
+    """The latest session with a beat to this state that was heard. It is looked for in recent months first."""
+    for since in (now - _RECENT, _BEGINNING):
+        row = tx.one(_BeforeRow, SQL.session_before, user_id=user_id, target_state=target_state, since=since, now=now)
+        if row is not None:
+            break
     return Before(msgspec.json.decode(row.plan, type=Plan), row.rating) if row else None
 
 

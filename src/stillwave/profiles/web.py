@@ -115,7 +115,7 @@ def read_profile(request: Ask) -> Profile:
         ratings=response.n, sensitivity_level=curve.sensitivity_level(response),
         optimal_transition_time_s=curve.transition_time_s(response), volume=round(response.vol),
         adaptation_on=row.adaptation_on,
-        bands=[BandRange(b["key"], b["n"], b["best_hz"], *ranges[b["key"]]) for b in actions.bands(known)],
+        bands=[BandRange(band, *actions.best(known, band), *ranges[band]) for band in curve.BANDS],
         base_frequency_response=msgspec.Raw(curve.serialise(response).encode()),
         limits=limit.sentences, blocked=limit.blocked,
         changes=[LearnedChange(at, text) for at, text in changes],

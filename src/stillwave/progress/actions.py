@@ -59,10 +59,12 @@ def effects(tx: Tx, user_id: UUID, since: dt.datetime) -> dict[str, tuple[float,
     }
 
 
-def sessions_per_day(tx: Tx, user_id: UUID, since: dt.datetime, zone: dt.tzinfo) -> dict[dt.date, int]:
+def sessions_per_day(
+    tx: Tx, user_id: UUID, since: dt.datetime, now: dt.datetime, zone: dt.tzinfo
+) -> dict[dt.date, int]:
     """How many sessions began on each day, in the person's time zone."""
     counts: dict[dt.date, int] = {}
-    for moment in store.session_times(tx, user_id, since):
+    for moment in store.session_times(tx, user_id, since, now):
         day = moment.astimezone(zone).date()
         counts[day] = counts.get(day, 0) + 1
     return counts

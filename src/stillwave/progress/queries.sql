@@ -31,7 +31,8 @@ SELECT count(*) AS sessions, coalesce(sum(position_s), 0) AS seconds FROM sessio
 WHERE user_id = :user_id AND start_time >= :first AND start_time < :end;
 
 -- name: session_times
-SELECT start_time FROM sessions WHERE user_id = :user_id AND start_time >= :since ORDER BY start_time;
+SELECT start_time FROM sessions
+WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now ORDER BY start_time;
 
 -- name: played
 -- How far each session was heard, and how loud it was set.

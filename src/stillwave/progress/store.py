@@ -85,9 +85,9 @@ def days(tx: Tx, user_id: UUID, first: dt.date, last: dt.date, metric: str | Non
     ]
 
 
-def session_times(tx: Tx, user_id: UUID, since: dt.datetime) -> list[dt.datetime]:
+def session_times(tx: Tx, user_id: UUID, since: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
     """When the person's sessions began."""
-    return [row.start_time for row in tx.all(_When, SQL.session_times, user_id=user_id, since=since)]
+    return [row.start_time for row in tx.all(_When, SQL.session_times, user_id=user_id, since=since, now=now)]
 
 
 def played(tx: Tx, user_id: UUID, since: dt.datetime, now: dt.datetime) -> list[tuple[float, float]]:

@@ -45,7 +45,7 @@ def today_page(request: Request[Any, Any, Any]) -> Response[Any]:
 def today(tx: Tx, me: Me, now: dt.datetime) -> dict[str, Any]:
     """Everything the page shows."""
     here = accounts.zone(tx, me.user_id)
-    rows = sessions.page(tx, me.user_id, NEWEST, _SHOWN + 1)
+    rows = sessions.page(tx, me.user_id, NEWEST, _SHOWN + 1, now=now)
     unrated = [row for row in rows if not row.feedbacks]
     left = next(
         (r for r in unrated if not r.end_time and r.position_s > 0 and now - r.start_time < _CONTINUE_FOR), None

@@ -87,7 +87,7 @@ def _context(request: Ask, tx: Tx, me: Me, metric: str | None = None) -> dict[st
     zone = accounts.zone(tx, me.user_id)
     today = now.astimezone(zone).date()
     days = actions.diary(tx, me.user_id, today - dt.timedelta(days=_SHOWN_DAYS), today)
-    counts = actions.sessions_per_day(tx, me.user_id, now - dt.timedelta(weeks=_HEAT_WEEKS), zone)
+    counts = actions.sessions_per_day(tx, me.user_id, now - dt.timedelta(weeks=_HEAT_WEEKS), now, zone)
     in_order = days[::-1]
     shown = days if metric is None else actions.diary(tx, me.user_id, today - dt.timedelta(days=_MOST_DAYS), today, metric)
     return {

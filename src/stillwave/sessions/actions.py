@@ -24,6 +24,8 @@ from stillwave.sound import programme as sound
 from stillwave.web.gate import Me
 
 _AT_ONCE = 500
+# How far back a page of sessions is looked for before all months are: keen people fill it soon.
+_BACK = (dt.timedelta(days=100), dt.timedelta(days=300))
 # The kind of the job that measures a session's sound.
 MEASURE = "measure"
 # The hours of the day in which a morning or an evening session is suggested.
@@ -99,17 +101,19 @@ def one(tx: Tx, user_id: UUID, session_id: UUID) -> SessionRow:
 
 
 def page(
-    tx: Tx, user_id: UUID, before: UUID, most: int, *, state: str = "", rated: str = ""
+    tx: Tx, user_id: UUID, before: UUID, most: int, *, now: dt.datetime | None = None, state: str = "", rated: str = ""
 ) -> list[SessionRow]:
     """Sessions older than the id `before`, newest first; `state` and `rated` ("yes", "no") leave out others.
 
-    Raises BadInput for a state or word that is not known.
+    For pages that people look at say `now`: the months that are likely to fill one are then opened first. Raises BadInput for a state or word that is not known.
     """
     if state and state not in STATES:
         raise BadInput("to_state", "is not one that sessions lead to", list(STATES))
     if rated not in ("", "yes", "no"):
         raise BadInput("rated", "is not understood", ["yes", "no"])
-    return store.page(tx, user_id, before, most, state=state, rated=rated)
+    last = min(now, moment(before)) if now else None
+    since = tuple(last - back for back in _BACK) if last else ()
+    return store.page(tx, user_id, before, most, since=since, state=state, rated=rated)
 
 
 def everything(tx: Tx, user_id: UUID) -> Iterator[SessionRow]:

