@@ -11,6 +11,7 @@ import msgspec
 from stillwave.accounts.passwords import NOBODY
 from stillwave.accounts.rules import AS_WRITTEN, PLACEHOLDER_PREFIX, ConsentText, Notifications, Preferences
 from stillwave.db.database import Queries, Tx
+from stillwave.errors import ConstraintBroken
 
 SQL = Queries(Path(__file__).parent)
 
@@ -58,13 +59,16 @@ class People(msgspec.Struct, frozen=True):
 
 def taken(tx: Tx, email: str, phone: str) -> bool:
     """True when an account with this e-mail or phone number exists."""
-    return bool(
-        tx.value(
-            SQL.taken,
-            email_index=tx.vault.blind_index("users.email", email),
-            phone_index=tx.vault.blind_index("users.phone_number", phone),
-        )
+    indexes = zip(
+        tx.vault.blind_indexes("users.email", email), tx.vault.blind_indexes("users.phone_number", phone), strict=True
     )
+    return any(tx.value(SQL.taken, email_index=by_email, phone_index=by_phone) for by_email, by_phone in indexes)
+
+
+def _must_be_free(tx: Tx, email: str, phone: str) -> None:
+    # While the index is rebuilt, rows under the older key are none that the unique constraints see.
+    if len(tx.vault.blind_indexes("users.email", email)) > 1 and taken(tx, email, phone):
+        raise ConstraintBroken("idx_users_email" if email else "idx_users_phone")
 
 
 def insert(
@@ -72,6 +76,7 @@ def insert(
     status: str = "active", tier: str = "free", role: str = "listener",
 ) -> None:  # fmt: skip
     """The account exists, with its contact sealed. Raises ConstraintBroken when one is taken."""
+    _must_be_free(tx, email, phone)
     tx.vault.keys.create(user_id)
     tx.run(
         SQL.insert_user, id=user_id, now=now, password_hash=password_hash,
@@ -85,7 +90,8 @@ def insert(
 
 def by_email(tx: Tx, email: str) -> User | None:
     """The account with this (normal) e-mail."""
-    return tx.one(User, SQL.user_by_email, email_index=tx.vault.blind_index("users.email", email))
+    found = (tx.one(User, SQL.user_by_email, email_index=index) for index in tx.vault.blind_indexes("users.email", email))
+    return next((user for user in found if user), None)
 
 
 def by_spelling(tx: Tx, text: str) -> User | None:
@@ -130,6 +136,7 @@ def phone_of(tx: Tx, user: User) -> str:
 
 def set_phone(tx: Tx, user_id: UUID, phone: str, now: dt.datetime) -> int:
     """The placeholder number is replaced and the account is active."""
+    _must_be_free(tx, "", phone)
     return tx.run(
         SQL.set_phone, user_id=user_id, now=now,
         phone_number=tx.vault.seal(user_id, "users.phone_number", user_id, phone),
