@@ -455,7 +455,7 @@ def user_create(
 
     address, number = rules.normal_email(email), rules.normal_phone(phone)
     password = password or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    rules.check_password(password, (address, "stillwave"))
+    passwords.must_be_good(password, (address, "stillwave"))
     hashed = passwords.hashed(password)
     with _open(right="operator") as (_settings, database):
         try:

@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from stillwave.accounts import actions as accounts
+from stillwave.accounts import rules, store
 from stillwave.db import audit, rotation
 from stillwave.db.database import PostgresDatabase, Query, SqliteDatabase, open_database
 from stillwave.db.keys import KeyStore, RootKey, handover_file, open_encrypted, parse_root_key
@@ -400,6 +401,19 @@ def test_people_are_found_and_nobody_can_take_their_contact_while_the_index_is_r
     assert len({id_of(house, person.email) for person in (ALICE, BOB, CHARLIE)}) == 3
     with pytest.raises(ConstraintBroken):
         made(house, ALICE.email, "+14155550100")
+
+
+def test_a_promoted_account_that_is_found_by_its_letters_is_so_afterwards(house: Database) -> None:
+    assert rotation.AS_WRITTEN == rules.AS_WRITTEN
+    alice = id_of(house, ALICE.email)
+    spelled = house.vault.blind_index(rules.AS_WRITTEN, ALICE.email)
+    by_hand(house, "UPDATE users SET email_index = :spelled WHERE id = :who", spelled=spelled, who=alice)
+    rotation.rebuild_index(house, LATER)
+    with house.read() as tx:
+        found = store.by_spelling(tx, ALICE.email)
+        assert found is not None
+        assert found.id == alice
+        assert store.by_email(tx, ALICE.email) is None
 
 
 def test_the_address_in_an_old_mail_still_ends_that_mail(house: Database) -> None:

@@ -65,10 +65,15 @@ def taken(tx: Tx, email: str, phone: str) -> bool:
     return any(tx.value(SQL.taken, email_index=by_email, phone_index=by_phone) for by_email, by_phone in indexes)
 
 
-def _must_be_free(tx: Tx, email: str, phone: str) -> None:
+def _must_be_free(tx: Tx, email: str, phone: str, user: User | None = None) -> None:
     # While the index is rebuilt, rows under the older key are none that the unique constraints see.
-    if len(tx.vault.blind_indexes("users.email", email)) > 1 and taken(tx, email, phone):
-        raise ConstraintBroken("idx_users_email" if email else "idx_users_phone")
+    if len(tx.vault.blind_indexes("users.email", email)) > 1:
+        if user and email == email_of(tx, user):
+            email = ""
+        if user and phone == phone_of(tx, user):
+            phone = ""
+        if taken(tx, email, phone):
+            raise ConstraintBroken("idx_users_email" if email else "idx_users_phone")
 
 
 def insert(
@@ -96,12 +101,13 @@ def by_email(tx: Tx, email: str) -> User | None:
 
 def by_spelling(tx: Tx, text: str) -> User | None:
     """The account that signs in with these very letters: a promoted one whose address another has, or that is none."""
-    return tx.one(User, SQL.user_by_email, email_index=tx.vault.blind_index(AS_WRITTEN, text.strip()))
+    found = (tx.one(User, SQL.user_by_email, email_index=index) for index in tx.vault.blind_indexes(AS_WRITTEN, text.strip()))
+    return next((user for user in found if user), None)
 
 
 def standing(tx: Tx, user: User, password_hash: str) -> str:
     """The status an account has once nothing else stands against it: what a promoted one still has to bring, else active."""
-    if tx.value(SQL.email_index_of, user_id=user.id) == tx.vault.blind_index(AS_WRITTEN, email_of(tx, user)):
+    if tx.value(SQL.email_index_of, user_id=user.id) in tx.vault.blind_indexes(AS_WRITTEN, email_of(tx, user)):
         return "address_required"
     if password_hash == NOBODY:
         return "reset_required"
@@ -110,6 +116,7 @@ def standing(tx: Tx, user: User, password_hash: str) -> str:
 
 def set_address(tx: Tx, user: User, email: str, now: dt.datetime) -> int:
     """The account is found by this address from here on. Raises ConstraintBroken when another has it."""
+    _must_be_free(tx, email, "", user)
     changed = tx.run(
         SQL.set_address, user_id=user.id, now=now, email=tx.vault.seal(user.id, "users.email", user.id, email),
         email_index=tx.vault.blind_index("users.email", email),
@@ -146,6 +153,7 @@ def set_phone(tx: Tx, user_id: UUID, phone: str, now: dt.datetime) -> int:
 
 def set_contact(tx: Tx, user_id: UUID, email: str, phone: str, now: dt.datetime) -> None:
     """E-mail and phone are these, sealed. Raises ConstraintBroken when one is taken."""
+    _must_be_free(tx, email, phone, by_id(tx, user_id))
     tx.run(
         SQL.set_contact, user_id=user_id, now=now,
         email=tx.vault.seal(user_id, "users.email", user_id, email),

@@ -58,6 +58,8 @@ ACTIONS: dict[str, str] = {
     "second_step.on": "The second step was turned on",
     "second_step.off": "The second step was turned off",
     "recovery_codes.made": "New recovery codes were made",
+    "passkey.added": "A passkey was added",
+    "passkey.removed": "A passkey was removed",
     "consent.given": "A consent was given",
     "consent.withdrawn": "A consent was taken back",
     "restriction.on": "The use of data was paused",
