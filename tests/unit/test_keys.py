@@ -406,3 +406,16 @@ def test_a_store_that_could_not_be_moved_stays_as_it_was(store, tmp_path, monkey
     again.close()
     with pytest.raises(CannotStart):
         KeyStore(tmp_path / "keys.db", parse_root_key(ROOT_KEY))
+
+
+def test_kept_keys_keep_their_generations_and_nobodys_are_replaced(store, tmp_path):
+    store.create(ALICE)
+    store.renew(ALICE, NOW)
+    other = KeyStore(tmp_path / "other.db", RootKey(bytes(32)))
+    other.keep({ALICE: store.all_of(ALICE), BOB: None})
+    assert other.all_of(ALICE) == store.all_of(ALICE)
+    assert set(other.all_of(ALICE)) == {1, 2}
+    other.keep({ALICE: None, BOB: {1: bytes(32)}})
+    assert other.current(ALICE) == store.current(ALICE)
+    assert other.key(BOB) != bytes(32)
+    other.close()

@@ -313,18 +313,28 @@ class KeyStore:
             if self._file.execute("SELECT 1 FROM data_keys WHERE user_id = ?", (str(user_id),)).fetchone() is None:
                 self._add(user_id, 1, None)
 
-    def keep(self, keys: Mapping[UUID, bytes | None]) -> None:
-        """Each person has a data key: the given one, or a new one for None; existing ones are kept. All or none."""
+    def keep(self, keys: Mapping[UUID, Mapping[int, bytes] | None]) -> None:
+        """Each person has data keys: the given generations, or a first one; existing ones are kept. All or none."""
         wrapped = [
-            (str(user_id), _wrapped(self._wrap, key or secrets.token_bytes(KEY_BYTES), _of_person(user_id, 1)))
-            for user_id, key in keys.items()
+            {"who": str(user_id), "generation": generation, "wrapped": _wrapped(self._wrap, key, _of_person(user_id, generation))}
+            for user_id, given in keys.items()
+            for generation, key in (given or {1: secrets.token_bytes(KEY_BYTES)}).items()
         ]
         with self._writing():
+            have = {row[0] for row in self._file.execute("SELECT DISTINCT user_id FROM data_keys").fetchall()}
             self._file.executemany(
-                "INSERT INTO data_keys SELECT :who, 1, :wrapped, NULL, NULL"
-                " WHERE NOT EXISTS (SELECT 1 FROM data_keys WHERE user_id = :who)",
-                [{"who": who, "wrapped": key} for who, key in wrapped],
+                "INSERT INTO data_keys VALUES (:who, :generation, :wrapped, NULL, NULL)",
+                [row for row in wrapped if row["who"] not in have],
             )
+            self._newest.clear()
+
+    def all_of(self, user_id: UUID) -> dict[int, bytes]:
+        """The person's keys by generation. Raises NotFound when there is none."""
+        with self._lock:
+            self._freshen()
+            self._generation(user_id)
+            found = self._file.execute("SELECT generation FROM data_keys WHERE user_id = ?", (str(user_id),)).fetchall()
+            return {generation: self._key(user_id, generation) for (generation,) in found}
 
     def _add(self, user_id: UUID, generation: int, made_at: str | None) -> None:
         wrapped = _wrapped(self._wrap, secrets.token_bytes(KEY_BYTES), _of_person(user_id, generation))

@@ -39,6 +39,7 @@ WORDS = {
     "audio_files": "Sound files", "user_preferences": "Preferences", "progress_tracking": "Diary days",
     "session_feedback": "Ratings", "profile_history": "Steps of learning", "logins": "Sign-ins",
     "recoveries": "Codes for a new password", "second_factors": "Second step", "recovery_codes": "Recovery codes",
+    "passkeys": "Passkeys", "passkey_challenges": "Challenges for a passkey",
     "consents": "Consents", "erasures": "Your wish to be erased", "screenings": "Safety answers",
     "clearances": "Clearances", "idempotency_keys": "Answers kept for programs", "jobs": "Work that waited",
     "reminders": "Reminders", "calendar_feeds": "Calendar address", "learning_checkpoint": "Learning, kept in between",
