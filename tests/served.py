@@ -90,12 +90,15 @@ class Served:
 def serving(
     settings: Settings, database: Any, clock: Callable[[], Any], *, limit_factor: int = 1, base_url: str | None = None
 ) -> Iterator[Served]:
-    """A server on a free port of this machine; it closes the database at its end. `base_url`: as if behind a proxy."""
+    """A server on a free port of this machine; it closes the database at its end.
+
+    `base_url`: as if behind a proxy; `{port}` in it is the server's.
+    """
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     if base_url or settings.is_local:
-        settings = msgspec.structs.replace(settings, base_url=base_url or url)
+        settings = msgspec.structs.replace(settings, base_url=base_url.format(port=port) if base_url else url)
     settings = msgspec.structs.replace(settings, port=port)
     kit = Kit(
         settings=settings, database=database, limits=RateLimits(factor=limit_factor), mail=Mailer(settings), clock=clock

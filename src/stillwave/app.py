@@ -21,6 +21,7 @@ from litestar.types import Message, Scope
 from stillwave import __version__, demo, duties
 from stillwave.accounts import web as accounts
 from stillwave.emergency import web as emergency
+from stillwave.factors import passkey_web as passkeys
 from stillwave.factors import web as factors
 from stillwave.feedback import web as feedback
 from stillwave.operator import web as operator
@@ -107,7 +108,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
 
     return _App(
         route_handlers=[
-            *accounts.HANDLERS, *factors.HANDLERS, *profiles.HANDLERS, *sessions.HANDLERS, *feedback.HANDLERS, *progress.HANDLERS,
+            *accounts.HANDLERS, *factors.HANDLERS, *passkeys.HANDLERS, *profiles.HANDLERS, *sessions.HANDLERS, *feedback.HANDLERS, *progress.HANDLERS,
             *privacy.HANDLERS, *reminders.HANDLERS, *operator.HANDLERS, *emergency.HANDLERS, *shell.HANDLERS, demo.try_demo,
             create_static_files_router(path="/static", directories=[pages.STATIC], cache_control=pages.FOREVER),
         ],

@@ -1,5 +1,5 @@
 """`stillwave`: serve, worker, demo, db, user, jobs, doctor, version. In `cli_sound`: render, presets, analyse; in
-`cli_backup`: backup, restore; in `cli_promote`: promote, demote, promotion-report.
+`cli_backup`: backup, restore; in `cli_promote`: promote, demote, promotion-report; in `cli_keys`: keys.
 
 Exit status: 0 done, 1 failed or refused, 2 wrong use, 69 the database is out of reach or busy,
 73 the disk is full or cannot be written, 78 a setting or key must be put right first.
@@ -21,6 +21,7 @@ from stillwave import (
     cli_audit,
     cli_backup,
     cli_breach,
+    cli_keys,
     cli_privacy,
     cli_promote,
     cli_sound,
@@ -114,6 +115,7 @@ def _open(
 cli_backup.add_to(app, _open, lambda: load(os.environ))
 cli_audit.add_to(app, _open)
 cli_breach.add_to(app, _open)
+cli_keys.add_to(app, _open)
 
 
 @app.callback(invoke_without_command=True)
@@ -453,7 +455,7 @@ def user_create(
 
     address, number = rules.normal_email(email), rules.normal_phone(phone)
     password = password or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    rules.check_password(password, (address, "stillwave"))
+    passwords.must_be_good(password, (address, "stillwave"))
     hashed = passwords.hashed(password)
     with _open(right="operator") as (_settings, database):
         try:

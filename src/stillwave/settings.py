@@ -17,6 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path
     database_url: str | None = None
     root_key: str | None = None
+    root_key_command: str | None = None
     root_key_file: Path
     host: str = "127.0.0.1"
     port: int = 8000
@@ -98,6 +99,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         data_dir=data_dir,
         database_url=database_url,
         root_key=read("ROOT_KEY"),
+        root_key_command=read("ROOT_KEY_COMMAND"),
         root_key_file=Path(read("ROOT_KEY_FILE") or data_dir / "root.key").expanduser().absolute(),
         host=host,
         port=port,

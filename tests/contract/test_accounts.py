@@ -351,3 +351,20 @@ def test_every_answer_carries_the_security_headers(served: Served, path: str) ->
     assert headers["referrer-policy"] == "no-referrer"
     assert "cache-control" in headers
     assert "server" not in headers
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+@pytest.mark.parametrize("password", ["outkast_missjackson", "OUTKAST_missjackson", "diamondsharkaay", "ybrbnjc06092003"])
+def test_a_password_that_was_stolen_elsewhere_is_refused_wherever_one_is_set(
+    served: Served, alice: Visitor, password: str
+) -> None:
+    new = {"email": BOB.email, "phone": BOB.phone_number, "password": password, "consent_health_data": True}
+    for path, sent in (
+        ("/api/v1/accounts", new),
+        ("/api/v1/password", {"current_password": ALICE.password, "password": password}),
+        ("/api/v1/recoveries/complete", {"email": ALICE.email, "code": "x", "password": password}),
+    ):
+        answer = alice.post(path, json=sent)
+        assert answer.status_code == 422, path
+        assert "lists" in answer.json()["errors"][0]["problem"]
+        assert password not in answer.text

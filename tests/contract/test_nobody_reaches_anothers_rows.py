@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,11 +14,13 @@ from litestar.routes import HTTPRoute
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.store import SQL
 from stillwave.app import create_app
+from stillwave.db.ids import uuid7
 from stillwave.emergency import store
 from stillwave.emergency.rules import LASTS
 from stillwave.emergency.store import Access
+from stillwave.factors import store as factors
 from tests import rows
-from tests.cast import ALICE, BOB, CHARLIE, Clock
+from tests.cast import ALICE, BOB, CHARLIE, Clock, Person
 from tests.served import SCREENING, Served, Visitor
 
 
@@ -29,6 +32,7 @@ class Route(NamedTuple):
     sent: dict[str, Any] | None = None
     open_to_all: bool = False
     operators: bool = False
+    waiting: bool = False  # for a login whose second step is due, and for no other
 
     @property
     def is_api(self) -> bool:
@@ -41,6 +45,9 @@ class Route(NamedTuple):
 
 PERSON, ACCESS = "{person_id:uuid}", "{access_id:uuid}"
 S, L, D, C = "{session_id:uuid}", "{login_id:uuid}", "{date:date}", "{clearance_id:uuid}"
+P = "{passkey_id:uuid}"
+_SHOWN = {"id": "AA", "rawId": "AA", "type": "public-key", "response": {"clientDataJSON": "AA", "authenticatorData": "AA", "signature": "AA"}}
+_MADE = {"id": "AA", "rawId": "AA", "type": "public-key", "response": {"clientDataJSON": "AA", "attestationObject": "AA"}}
 ANSWER, SECRET = {"rating": 1}, {"password": ALICE.password, "confirm": "erase"}
 PROOF = {"password": ALICE.password, "code": "123456"}
 NEW_PASSWORD = {"current_password": ALICE.password, "password": "seven quiet otters sleeping"}
@@ -57,7 +64,16 @@ ROUTES = [
     Route("GET", "/api/v1/logins"),
     Route("DELETE", f"/api/v1/logins/{L}"),
     Route("DELETE", "/api/v1/logins/current"),
-    Route("POST", "/api/v1/logins/second-step", {"code": "123456"}),
+    Route("POST", "/api/v1/logins/second-step", {"code": "123456"}, waiting=True),
+    Route("POST", "/api/v1/logins/second-step/passkey/options", {}, waiting=True),
+    Route("POST", "/api/v1/logins/second-step/passkey", {"credential": _SHOWN}, waiting=True),
+    Route("POST", "/api/v1/logins/passkey/options", open_to_all=True),
+    Route("POST", "/api/v1/logins/passkey", open_to_all=True),
+    Route("GET", "/api/v1/passkeys"),
+    Route("POST", "/api/v1/passkeys/options", {"password": ALICE.password}),
+    Route("POST", "/api/v1/passkeys", {"name": "phone", "credential": _MADE}),
+    Route("PATCH", f"/api/v1/passkeys/{P}", {"name": "mine now"}),
+    Route("POST", f"/api/v1/passkeys/{P}/remove", {"password": BOB.password}),
     Route("GET", "/api/v1/second-factor"),
     Route("POST", "/api/v1/second-factor", {"password": ALICE.password}),
     Route("POST", "/api/v1/second-factor/confirm", {"code": "123456"}),
@@ -127,8 +143,13 @@ ROUTES = [
     Route("POST", "/reset", open_to_all=True),
     Route("POST", "/sign-out", {}),
     Route("GET", "/second-step", open_to_all=True),
-    Route("POST", "/second-step", {"code": "123456"}),
-    Route("POST", "/second-step/leave", {}),
+    Route("POST", "/second-step", {"code": "123456"}, waiting=True),
+    Route("POST", "/second-step/passkey", {"credential": json.dumps(_SHOWN)}, waiting=True),
+    Route("POST", "/second-step/leave", {}, waiting=True),
+    Route("POST", "/sign-in/passkey", open_to_all=True),
+    Route("POST", "/security/passkeys", {"passkey_name": "phone", "credential": json.dumps(_MADE)}),
+    Route("POST", f"/security/passkeys/{P}", {"passkey_name": "mine now"}),
+    Route("POST", f"/security/passkeys/{P}/remove", {"password": BOB.password}),
     Route("GET", "/security"),
     Route("POST", "/security/begin", {"password": ALICE.password}),
     Route("POST", "/security/confirm", {"code": "123456"}),
@@ -202,17 +223,18 @@ class Places(NamedTuple):
     login: str
     clearance: str
     access: str
+    passkey: str
 
     def fill(self, path: str) -> str:
         filled = path.replace(S, self.session).replace(L, self.login).replace(D, "2026-11-25").replace(C, self.clearance)
-        filled = filled.replace(ACCESS, self.access).replace(PERSON, "00000000-0000-7000-8000-000000000000")
+        filled = filled.replace(P, self.passkey).replace(ACCESS, self.access).replace(PERSON, "00000000-0000-7000-8000-000000000000")
         filled = filled.replace("{job_id:uuid}", "00000000-0000-7000-8000-000000000000")
         return filled.replace("{purpose:str}", "health_data")
 
 
 @pytest.fixture
 def places(served: Served, alice: Visitor, clock: Clock) -> Places:
-    """Alice has a rated session, a diary day, a login and a clearance, and an operator looked at her data once."""
+    """Alice has a rated session, a diary day, a login and a clearance and a passkey, and an operator looked at her data once."""
     session = alice.session(background_only=True)["id"]
     clock.advance(minutes=6)
     alice.rate(session, feedback_text="mine alone")
@@ -227,7 +249,11 @@ def places(served: Served, alice: Visitor, clock: Clock) -> Places:
     )
     with served.kit.database.write(me) as tx:
         store.insert(tx, access)
-    return Places(session, alice.get("/api/v1/logins").json()[0]["id"], cleared.json()["id"], str(access.id))
+    with served.kit.database.write(right="operator") as tx:
+        alice_id, passkey_id = accounts.by_email(tx, ALICE.email).id, uuid7(clock())
+        tx.act_as(alice_id)
+        factors.insert_passkey(tx, alice_id, passkey_id, "mine alone", "AA", "AA", 0, clock())
+    return Places(session, alice.get("/api/v1/logins").json()[0]["id"], cleared.json()["id"], str(access.id), str(passkey_id))
 
 
 def ask(visitor: Visitor, route: Route, places: Places) -> httpx.Response:
@@ -308,8 +334,7 @@ def with_nonsense(served: Served, alice: Visitor) -> Visitor:
 
 def with_a_revoked_login(served: Served, alice: Visitor) -> Visitor:
     visitor = served.visitor()
-    visitor.sign_in(ALICE)
-    token = visitor.headers["Authorization"]
+    token = visitor.headers["Authorization"] = _fresh(served, ALICE)
     assert visitor.delete("/api/v1/logins/current").status_code == 204
     visitor.headers["Authorization"] = token
     return visitor
@@ -385,3 +410,90 @@ def test_lists_hold_only_ones_own(alice: Visitor, bob: Visitor, places: Places) 
     assert bob.get("/api/v1/me").json()["email"] == BOB.email
     export = bob.get("/api/v1/export").content
     assert places.session.encode() not in export
+
+
+# --- every route x everybody ----------------------------------------------------------------------
+
+SHUT = {401, 403, 404}
+
+
+def right(route: Route, who: str, answer: httpx.Response) -> bool:
+    """Whether the answer is what the table declares for this cell."""
+    status, place = answer.status_code, answer.headers.get("location")
+    if status >= 500 or (who not in ("own", "operator") and "mine alone" in answer.text):
+        return False
+    if route.open_to_all:
+        return status not in (401, 403) or (status == 401 and "/logins" in route.path)
+    if who in ("nobody", "revoked") or (route.waiting and who != "waiting"):
+        return status == 401 if route.is_api else (status, place) == (303, "/sign-in")
+    if who == "waiting" and not route.waiting:
+        return status == 401 if route.is_api else (status, place) == (303, "/second-step")
+    if route.operators:
+        return (status in (401, 403)) == (who != "operator")
+    return status == 404 if route.of_one_row and who in ("other", "operator") else status not in SHUT
+
+
+def test_every_cell_of_the_access_matrix_is_as_declared(
+    served: Served, alice: Visitor, bob: Visitor, places: Places, clock: Clock
+) -> None:
+    served.kit.limits._factor = 10_000
+    wrong = []
+    operator, waiting = served.visitor(), served.visitor()
+    operator.sign_up(CHARLIE)
+    operator.screened()
+    operator.set_up_second_step(CHARLIE, clock())
+    with served.kit.database.write(right="operator") as tx:
+        charlie = accounts.by_email(tx, CHARLIE.email)
+        tx.act_as(charlie.id)
+        accounts.set_role(tx, charlie.id, "operator", clock())
+    operator.headers["Authorization"] = _fresh(served, CHARLIE)
+    revoked = with_a_revoked_login(served, bob)
+    waiting.headers["Authorization"] = _waiting(served, BOB)
+    cells = 0
+    # One by one, and what ends a login, the waiting or the account is answered last of all.
+    for route in sorted(ROUTES, key=lambda route: (_ends(route), route.path)):
+        for name, who in (
+            ("nobody", served.visitor()), ("revoked", revoked), ("waiting", waiting), ("other", bob), ("operator", operator),
+            ("own", alice),
+        ):  # fmt: skip
+            who.cookies.clear()
+            if name == "waiting" and route.waiting:
+                who.headers["Authorization"] = _waiting(served, BOB)
+            elif _ends(route) and name in ("other", "operator", "own") and not route.open_to_all:
+                who.headers["Authorization"] = _fresh(served, {"other": BOB, "operator": CHARLIE, "own": ALICE}[name])
+            answer = ask(who, route, places)
+            cells += 1
+            if not right(route, name, answer):
+                wrong.append(f"{name}: {route.method} {route.path}: {answer.status_code}")
+    assert cells == 6 * len(ROUTES)
+    assert not wrong
+
+
+ENDING = ("erase", "erasure", "remove", "logins/current", "/sign-out", "revoke", f"DELETE /api/v1/logins/{L}", "password", "adaptation",
+          "restriction", "consents/", "screening", "DELETE")  # fmt: skip
+
+
+def _ends(route: Route) -> int:
+    """0: goes on as before. 1: changes what others need. 2: ends the login. 3: ends the account."""
+    text = f"{route.method} {route.path}"
+    if route.method == "GET" or route.open_to_all:
+        return 0
+    if "eras" in text:
+        return 3
+    return 2 if any(end in text for end in ENDING) else 1
+
+
+def _fresh(served: Served, person: Person) -> str:
+    """A login of the person that took both steps, as the matrix wants for each route that may end it."""
+    with served.kit.database.write(right="operator") as tx:
+        user = accounts.by_email(tx, person.email)
+        tx.act_as(user.id)
+        return "Bearer " + accounts.open_login(tx, user.id, "x", served.kit.clock(), two_steps=True)
+
+
+def _waiting(served: Served, person: Person) -> str:
+    """A login of the person whose second step is due."""
+    with served.kit.database.write(right="operator") as tx:
+        user = accounts.by_email(tx, person.email)
+        tx.act_as(user.id)
+        return "Bearer " + accounts.open_login(tx, user.id, "x", served.kit.clock(), step_due=True)

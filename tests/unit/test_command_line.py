@@ -316,3 +316,49 @@ def test_a_backup_is_made_tried_and_restored(run: Run, tmp_path: Path) -> None:
     assert "alice@example.org" in run("user", "list", **where).stdout
     again = run("restore", "all.backup", **where)
     assert (again.returncode, "not empty" in again.stderr) == (1, True)
+
+
+def test_a_stolen_key_is_made_useless_and_a_kept_copy_of_the_new_one_opens_the_backup(run: Run, tmp_path: Path) -> None:
+    # The two drills of docs/operating.md.
+    data, away = tmp_path / "data", tmp_path / "another machine"
+    assert user(run, "create", "alice@example.org", "+41446681800").returncode == 0
+    stolen = (data / "root.key").read_text()
+    before = {path.name: path.read_bytes() for path in data.iterdir() if path.name in ("stillwave.db", "keys.db")}
+    rotated = run("keys", "rotate")
+    assert (rotated.returncode, "Every key is new" in rotated.stdout) == (0, True), rotated.stderr
+    assert (data / "root.key").read_text() != stolen
+    status = json.loads(run("keys", "status", "--json").stdout)
+    assert not status["root_key_hand_over"]
+    assert not status["people_unfinished"]
+    layers = {line["layer"]: (line["generation"], line["unfinished"], line["retired"]) for line in status["layers"]}
+    assert layers.pop("key-check") == (1, False, 0)
+    assert layers == dict.fromkeys(("database", "blind-index", "audit", "people"), (2, False, 1))
+    assert run("keys", "status").stdout.count("ok") >= 5
+    assert "4 retired keys" not in run("keys", "forget").stdout  # 35 days are not over
+    assert run("keys", "forget", "--older-than-days", "0").stdout == "3 retired keys are gone.\n"
+    assert run("user", "list").stdout.count("alice@example.org") == 1
+    assert run("audit-log", "verify").returncode == 0
+
+    away.mkdir()
+    for name in ("stillwave.db", "keys.db"):
+        (away / name).write_bytes((data / name).read_bytes())
+    wrong = run("doctor", STILLWAVE_DATA_DIR=str(away), STILLWAVE_ROOT_KEY=stolen)
+    assert (wrong.returncode, "cannot be opened with this root key" in wrong.stderr) == (78, True)
+    kept = (data / "root.key").read_text()
+    right = run("doctor", STILLWAVE_DATA_DIR=str(away), STILLWAVE_ROOT_KEY=kept)
+    assert "Root key" in right.stdout
+    assert "fits" in right.stdout
+    # A store of keys from before belongs to a root key and a database from before.
+    (away / "keys.db").write_bytes(before["keys.db"])
+    assert run("doctor", STILLWAVE_DATA_DIR=str(away), STILLWAVE_ROOT_KEY=stolen).returncode == 78
+    (away / "stillwave.db").write_bytes(before["stillwave.db"])
+    assert "fits" in run("doctor", STILLWAVE_DATA_DIR=str(away), STILLWAVE_ROOT_KEY=stolen).stdout
+
+
+def test_keys_of_one_person_or_of_everybody_but_not_of_nobody(run: Run) -> None:
+    assert user(run, "create", "alice@example.org", "+41446681800").returncode == 0
+    assert run("keys", "rotate-person").returncode == 1
+    assert run("keys", "rotate-person", "alice@example.org", "--all").returncode == 1
+    assert run("keys", "rotate-person", "nobody@example.org").returncode == 1
+    assert "1 people" in run("keys", "rotate-person", "alice@example.org").stdout
+    assert "1 people" in run("keys", "rotate-person", "--all").stdout

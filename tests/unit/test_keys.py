@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,19 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlcipher3.dbapi2 as sqlcipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from stillwave.db.database import Query, open_database
-from stillwave.db.keys import KeyStore, RootKey, load_root_key, parse_root_key
+from stillwave.db.keys import (
+    KeyStore,
+    RootKey,
+    handover_file,
+    load_root_key,
+    open_encrypted,
+    parse_root_key,
+    read_handover,
+    write_handover,
+)
 from stillwave.errors import CannotStart, NotFound
 from stillwave.settings import load
 from tests import rows
@@ -290,3 +301,121 @@ def test_a_key_wrapped_for_another_person_does_not_unwrap(store):
 
 def test_the_key_store_is_its_owners_alone(store, tmp_path):
     assert (tmp_path / "keys.db").stat().st_mode & 0o777 == 0o600
+
+
+# --- a command that tells the root key ------------------------------------------------------------
+
+
+def told_by(tmp_path, script):
+    command = shlex.join([sys.executable, "-c", script])
+    return load({"STILLWAVE_DATA_DIR": str(tmp_path / "data"), "STILLWAVE_ROOT_KEY_COMMAND": command})
+
+
+def test_a_command_may_tell_the_root_key(tmp_path):
+    settings = told_by(tmp_path, f"print({ROOT_KEY!r})")
+    assert load_root_key(settings, may_create=True) == parse_root_key(ROOT_KEY)
+    assert not settings.root_key_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("print('hunter2-secret')", "64 hexadecimal digits"), ("import sys; print('hunter2-secret'); sys.exit(3)", "status 3"),
+        ("", "64 hexadecimal digits"),
+    ],
+)  # fmt: skip
+def test_a_command_that_tells_none_is_refused_without_repeating_what_it_said(tmp_path, script, says):
+    with pytest.raises(CannotStart, match=says) as refusal:
+        load_root_key(told_by(tmp_path, script), may_create=True)
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("command", ["/nowhere/secret-manager read key", "'unfinished", '""'])
+def test_a_command_that_cannot_be_run_is_refused(own_settings, command):
+    with pytest.raises(CannotStart, match="STILLWAVE_ROOT_KEY_COMMAND"):
+        load_root_key(msgspec.structs.replace(own_settings, root_key_command=command), may_create=True)
+
+
+def test_a_command_that_says_nothing_for_long_is_given_up(own_settings, monkeypatch):
+    monkeypatch.setattr("stillwave.db.keys._COMMAND_S", 0.2)
+    with pytest.raises(CannotStart, match="no answer"):
+        load_root_key(msgspec.structs.replace(own_settings, root_key_command="sleep 5"), may_create=True)
+
+
+# --- generations ----------------------------------------------------------------------------------
+
+
+def test_a_key_store_from_before_keys_had_generations_opens_with_the_same_keys(tmp_path):
+    root = parse_root_key(ROOT_KEY)
+    before = open_encrypted(tmp_path / "keys.db", root.derive("key-store"))
+    before.execute("CREATE TABLE data_keys (user_id TEXT PRIMARY KEY, wrapped BLOB NOT NULL) STRICT")
+    nonce, key = bytes(12), bytes(range(32))
+    wrapped = nonce + AESGCM(root.derive("key-encryption")).encrypt(nonce, key, ALICE.bytes)
+    before.execute("INSERT INTO data_keys VALUES (?, ?)", (str(ALICE), wrapped))
+    before.close()
+    store = KeyStore(tmp_path / "keys.db", root)
+    assert store.current(ALICE) == (1, key)
+    assert store.house("database") == [(1, root.derive("database"), False)]
+    assert store.house("blind-index")[0][1].hex() == INDEX_KEY
+    store.close()
+
+
+def test_another_process_sees_a_new_a_destroyed_and_a_moved_key_at_once(store, tmp_path):
+    other = KeyStore(tmp_path / "keys.db", parse_root_key(ROOT_KEY))
+    store.create(ALICE)
+    first = other.key(ALICE)
+    assert store.renew(ALICE, NOW) == 2
+    assert other.current(ALICE) == store.current(ALICE) != (1, first)
+    assert other.key(ALICE, 1) == first
+    store.begin("audit", NOW)
+    assert [number for number, _, _ in other.house("audit")] == [2, 1]
+    new = RootKey(bytes(range(32)))
+    write_handover(tmp_path / "keys.db", store.root, new)
+    store.move_to(new)
+    assert other.key(ALICE, 1) == first
+    other.create(BOB)
+    assert store.key(BOB) == other.key(BOB)
+    store.destroy(ALICE, NOW)
+    with pytest.raises(NotFound):
+        other.key(ALICE)
+    other.close()
+
+
+def test_a_hand_over_opens_for_the_key_before_only(tmp_path):
+    before, after = parse_root_key(ROOT_KEY), RootKey(bytes(32))
+    write_handover(tmp_path / "keys.db", before, after)
+    assert read_handover(tmp_path / "keys.db", before) == after
+    assert read_handover(tmp_path / "keys.db", after) is None
+    assert after.written().encode() not in handover_file(tmp_path / "keys.db").read_bytes()
+    handover_file(tmp_path / "keys.db").write_bytes(b"")
+    assert read_handover(tmp_path / "keys.db", before) is None
+
+
+def test_a_store_that_could_not_be_moved_stays_as_it_was(store, tmp_path, monkeypatch):
+    store.create(ALICE)
+    key = store.key(ALICE)
+    monkeypatch.setattr(KeyStore, "_rewrap", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        store.move_to(RootKey(bytes(32)))
+    monkeypatch.undo()
+    assert store.key(ALICE) == key
+    store.close()
+    again = KeyStore(tmp_path / "keys.db", parse_root_key(ROOT_KEY))
+    again.move_to(RootKey(bytes(32)))  # what was left of the first try is in nobody's way
+    assert again.key(ALICE) == key
+    again.close()
+    with pytest.raises(CannotStart):
+        KeyStore(tmp_path / "keys.db", parse_root_key(ROOT_KEY))
+
+
+def test_kept_keys_keep_their_generations_and_nobodys_are_replaced(store, tmp_path):
+    store.create(ALICE)
+    store.renew(ALICE, NOW)
+    other = KeyStore(tmp_path / "other.db", RootKey(bytes(32)))
+    other.keep({ALICE: store.all_of(ALICE), BOB: None})
+    assert other.all_of(ALICE) == store.all_of(ALICE)
+    assert set(other.all_of(ALICE)) == {1, 2}
+    other.keep({ALICE: None, BOB: {1: bytes(32)}})
+    assert other.current(ALICE) == store.current(ALICE)
+    assert other.key(BOB) != bytes(32)
+    other.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import random
 import uuid
 
 import pytest
@@ -10,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillwave.db.keys import KeyStore, parse_root_key
-from stillwave.db.seal import CHUNK_BYTES, SealBroken, SealedWriter, Vault, read_sealed, sealed_size
+from stillwave.db.seal import (
+    CHUNK_BYTES,
+    SealBroken,
+    SealedWriter,
+    Vault,
+    envelope_head,
+    read_sealed,
+    sealed_size,
+)
 from stillwave.errors import NotFound
 from tests.cast import NOW, ROOT_KEY
 
@@ -27,7 +37,7 @@ def vault(tmp_path):
     keys = KeyStore(tmp_path / "keys.db", root)
     keys.create(ALICE)
     keys.create(BOB)
-    yield Vault(root, keys)
+    yield Vault(keys)
     keys.close()
 
 
@@ -112,7 +122,7 @@ def test_a_blind_index_is_equal_for_equal_values_in_one_place_only(vault, tmp_pa
     assert index != vault.blind_index("users.phone_number", "alice@example.org")
     assert index != vault.blind_index("users.email", "bob@example.org")
     other = parse_root_key("ab" * 32)
-    assert index != Vault(other, KeyStore(tmp_path / "other.db", other)).blind_index("users.email", "alice@example.org")
+    assert index != Vault(KeyStore(tmp_path / "other.db", other)).blind_index("users.email", "alice@example.org")
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -126,7 +136,7 @@ def sealed(path, plain, *, name="a.wav", pieces=10_000):
 
 
 def opened(path, start=0, stop=None, name="a.wav", key=KEY):
-    return b"".join(read_sealed(path, key, name, start, stop))
+    return b"".join(read_sealed(path, lambda _: key, name, start, stop))
 
 
 def some_bytes(size):
@@ -218,3 +228,85 @@ def test_a_writer_counts_plain_bytes_and_closes_once(tmp_path):
     writer.close()
     writer.close()
     assert opened(tmp_path / "a") == b"calm"
+
+
+# --- later keys, and bytes of chance --------------------------------------------------------------
+
+
+def test_an_envelope_names_its_key_and_opens_under_no_other(vault):
+    first = vault.seal(ALICE, PLACE, ROW, "calm")
+    vault.keys.renew(ALICE, NOW)
+    second = vault.seal(ALICE, PLACE, ROW, "calm")
+    assert second.startswith(envelope_head(2)) > first.startswith(envelope_head(2))
+    assert vault.open(ALICE, PLACE, ROW, first) == vault.open(ALICE, PLACE, ROW, second) == "calm"
+    raw = base64.urlsafe_b64decode(second.removeprefix("sw1."))
+    for head in (b"\x02\0\1", b"\x02\0\0", b"\x02\0\3", b"\x02\xff\xff", b"\x01", b"\x03\0\2"):
+        other = "sw1." + base64.urlsafe_b64encode(head + raw[3:]).decode()
+        with pytest.raises(SealBroken):
+            vault.open(ALICE, PLACE, ROW, other)
+
+
+def test_no_envelope_of_chance_opens_or_fails_otherwise(vault):
+    vault.keys.renew(ALICE, NOW)
+    good, chance = vault.seal(ALICE, PLACE, ROW, "calm" * 20), random.Random(6)
+    raw = base64.urlsafe_b64decode(good.removeprefix("sw1."))
+    for turn in range(2000):
+        bent = bytearray(raw)
+        for _ in range(chance.randrange(1, 4)):
+            at = chance.randrange(len(bent))
+            kind = chance.randrange(3)
+            bent[at : at + (kind != 0)] = b"" if kind == 1 else bytes([chance.randrange(256)])
+            bent = bent or bytearray(b"x")
+        text = "sw1." + base64.urlsafe_b64encode(bytes(bent)).decode()
+        if turn % 5 == 0:
+            text = "".join(chance.choices("sw1.AQg_-=\0é\ud800 \n", k=chance.randrange(40)))
+        if text != good:
+            with pytest.raises(SealBroken):
+                vault.open(ALICE, PLACE, ROW, text)
+
+
+def test_no_file_of_chance_opens_or_fails_otherwise(tmp_path):
+    path, chance = tmp_path / "a", random.Random(6)
+    plain = some_bytes(CHUNK_BYTES + 700)
+    with SealedWriter(path.open("wb"), KEY, "a.wav", 300) as file:
+        file.write(plain)
+    assert opened(path) == plain
+    raw = path.read_bytes()
+    for _ in range(300):
+        bent = bytearray(raw)
+        at = chance.choice([chance.randrange(12), chance.randrange(len(bent))])
+        kind = chance.randrange(4)
+        if kind == 0:
+            del bent[at:]
+        elif kind == 1:
+            del bent[at : at + chance.randrange(1, 40)]
+        elif kind == 2:
+            bent[at:at] = chance.randbytes(chance.randrange(1, 40))
+        else:
+            bent[at] ^= 1 << chance.randrange(8)
+        path.write_bytes(bent)
+        with pytest.raises(SealBroken):
+            b"".join(read_sealed(path, lambda generation: KEY if generation == 300 else bytes(32), "a.wav"))
+
+
+def test_a_file_says_under_which_key_it_is(tmp_path):
+    asked = []
+
+    def key_of(generation):
+        asked.append(generation)
+        return KEY
+
+    for generation in (1, 2, 65535):
+        path = tmp_path / str(generation)
+        with SealedWriter(path.open("wb"), KEY, "a.wav", generation) as file:
+            file.write(b"calm")
+        assert b"".join(read_sealed(path, key_of, "a.wav")) == b"calm"
+    assert asked == [1, 2, 65535]
+
+
+def test_a_file_whose_key_is_gone_is_broken(tmp_path):
+    def gone(_generation):
+        raise NotFound("The key of this account no longer exists.")
+
+    with pytest.raises(SealBroken):
+        b"".join(read_sealed(sealed(tmp_path / "a", b"calm"), gone, "a.wav"))

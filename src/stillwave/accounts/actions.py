@@ -22,7 +22,6 @@ from stillwave.accounts.rules import (
     SignUp,
     Tier,
     account_key,
-    check_password,
     check_preferences,
     code_hash,
     normal_email,
@@ -55,7 +54,7 @@ def sign_up(database: Database, wish: SignUp, now: dt.datetime) -> str | None:
     is hashed outside of the transaction, and in both cases, so that the time tells nothing.
     """
     email, phone = normal_email(wish.email), normal_phone(wish.phone)
-    check_password(wish.password, (email, email.partition("@")[0], phone, "stillwave"))
+    passwords.must_be_good(wish.password, (email, email.partition("@")[0], phone, "stillwave"))
     if not wish.consent_health_data:
         why = "Stillwave cannot work without storing how you feel"
         raise ConsentNeeded(
@@ -112,16 +111,13 @@ def sign_in(database: Database, who: Credentials, device: str, now: dt.datetime)
         raise wrong
     if user.account_status in ("disabled", "reset_required"):
         _refused(database, user, now)
-    if user.account_status == "disabled":
-        raise NotSignedIn("This account is switched off. Please ask the operator.")
-    if user.account_status == "reset_required":
-        raise NotSignedIn("Please choose a new password first: use “Forgot your password?”.")
+    must_be_open(user)
     renewed = passwords.hashed(who.password) if passwords.outdated(user.password_hash) else None
     with database.write(user.id) as tx:
         if renewed:
             tx.run(SQL.set_password, user_id=user.id, password_hash=renewed, now=now, then_status=user.account_status)
         tx.run(SQL.delete_stale_logins, user_id=user.id, now=now, idle_since=now - gate.IDLE)
-        step_due = bool(tx.value(SQL.asks_second_step, user_id=user.id))
+        step_due = asks_second_step(tx, user.id)
         if not step_due:
             tx.run(SQL.set_last_login, user_id=user.id, now=now)
         return SignedIn(open_login(tx, user.id, device, now, step_due=step_due), step_due)
@@ -142,6 +138,19 @@ def _refused(database: Database, user: User | None, now: dt.datetime) -> None:
     user_id = user.id if user else NOBODY
     with database.write(user_id) as tx:
         audit.note(tx, user_id, "login.refused", now)
+
+
+def must_be_open(user: User) -> None:
+    """Raises NotSignedIn for an account that is switched off or waits for a new password; asked after the proof."""
+    if user.account_status == "disabled":
+        raise NotSignedIn("This account is switched off. Please ask the operator.")
+    if user.account_status == "reset_required":
+        raise NotSignedIn("Please choose a new password first: use “Forgot your password?”.")
+
+
+def asks_second_step(tx: Tx, user_id: UUID) -> bool:
+    """Whether the password alone does not open the account: there is an app, or a passkey."""
+    return bool(tx.value(SQL.asks_second_step, user_id=user_id))
 
 
 def open_login(
@@ -216,7 +225,7 @@ def recover(database: Database, email_text: str, code: str, password: str, now: 
     """The password is new and every login has ended. Raises BadInput for a wrong or used code."""
     wrong = BadInput("code", "is not right, was used, or is older than an hour", "the code from the mail")
     email = account_key(email_text)
-    check_password(password, (email, email.partition("@")[0], "stillwave"))
+    passwords.must_be_good(password, (email, email.partition("@")[0], "stillwave"))
     password_hash = passwords.hashed(password)
     with database.write() as tx:
         recovered = False
@@ -240,7 +249,7 @@ def change_password(
         email = store.email_of(tx, user)
     if not passwords.matches(user.password_hash, current):
         raise BadInput("current_password", "is not right")
-    check_password(password, (email, email.partition("@")[0], "stillwave"))
+    passwords.must_be_good(password, (email, email.partition("@")[0], "stillwave"))
     password_hash = passwords.hashed(password)
     with database.write(me.user_id) as tx:
         _set_password(tx, me.user_id, password_hash, now)

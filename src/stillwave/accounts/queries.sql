@@ -60,7 +60,8 @@ INSERT INTO logins (user_id, id, token_hash, device, created_at, last_seen_at, e
 VALUES (:user_id, :id, :token_hash, :device, :now, :now, :expires_at, :step_due_by, :two_steps);
 
 -- name: asks_second_step
-SELECT count(*) AS n FROM second_factors WHERE user_id = :user_id AND confirmed_at IS NOT NULL;
+SELECT (SELECT count(*) FROM second_factors WHERE user_id = :user_id AND confirmed_at IS NOT NULL)
+     + (SELECT count(*) FROM passkeys WHERE user_id = :user_id) AS n;
 
 -- name: logins_of
 SELECT id, device, created_at, last_seen_at FROM logins

@@ -11,6 +11,7 @@ import msgspec
 from stillwave.accounts.passwords import NOBODY
 from stillwave.accounts.rules import AS_WRITTEN, PLACEHOLDER_PREFIX, ConsentText, Notifications, Preferences
 from stillwave.db.database import Queries, Tx
+from stillwave.errors import ConstraintBroken
 
 SQL = Queries(Path(__file__).parent)
 
@@ -58,13 +59,21 @@ class People(msgspec.Struct, frozen=True):
 
 def taken(tx: Tx, email: str, phone: str) -> bool:
     """True when an account with this e-mail or phone number exists."""
-    return bool(
-        tx.value(
-            SQL.taken,
-            email_index=tx.vault.blind_index("users.email", email),
-            phone_index=tx.vault.blind_index("users.phone_number", phone),
-        )
+    indexes = zip(
+        tx.vault.blind_indexes("users.email", email), tx.vault.blind_indexes("users.phone_number", phone), strict=True
     )
+    return any(tx.value(SQL.taken, email_index=by_email, phone_index=by_phone) for by_email, by_phone in indexes)
+
+
+def _must_be_free(tx: Tx, email: str, phone: str, user: User | None = None) -> None:
+    # While the index is rebuilt, rows under the older key are none that the unique constraints see.
+    if len(tx.vault.blind_indexes("users.email", email)) > 1:
+        if user and email == email_of(tx, user):
+            email = ""
+        if user and phone == phone_of(tx, user):
+            phone = ""
+        if taken(tx, email, phone):
+            raise ConstraintBroken("idx_users_email" if email else "idx_users_phone")
 
 
 def insert(
@@ -72,6 +81,7 @@ def insert(
     status: str = "active", tier: str = "free", role: str = "listener",
 ) -> None:  # fmt: skip
     """The account exists, with its contact sealed. Raises ConstraintBroken when one is taken."""
+    _must_be_free(tx, email, phone)
     tx.vault.keys.create(user_id)
     tx.run(
         SQL.insert_user, id=user_id, now=now, password_hash=password_hash,
@@ -85,17 +95,19 @@ def insert(
 
 def by_email(tx: Tx, email: str) -> User | None:
     """The account with this (normal) e-mail."""
-    return tx.one(User, SQL.user_by_email, email_index=tx.vault.blind_index("users.email", email))
+    found = (tx.one(User, SQL.user_by_email, email_index=index) for index in tx.vault.blind_indexes("users.email", email))
+    return next((user for user in found if user), None)
 
 
 def by_spelling(tx: Tx, text: str) -> User | None:
     """The account that signs in with these very letters: a promoted one whose address another has, or that is none."""
-    return tx.one(User, SQL.user_by_email, email_index=tx.vault.blind_index(AS_WRITTEN, text.strip()))
+    found = (tx.one(User, SQL.user_by_email, email_index=index) for index in tx.vault.blind_indexes(AS_WRITTEN, text.strip()))
+    return next((user for user in found if user), None)
 
 
 def standing(tx: Tx, user: User, password_hash: str) -> str:
     """The status an account has once nothing else stands against it: what a promoted one still has to bring, else active."""
-    if tx.value(SQL.email_index_of, user_id=user.id) == tx.vault.blind_index(AS_WRITTEN, email_of(tx, user)):
+    if tx.value(SQL.email_index_of, user_id=user.id) in tx.vault.blind_indexes(AS_WRITTEN, email_of(tx, user)):
         return "address_required"
     if password_hash == NOBODY:
         return "reset_required"
@@ -104,6 +116,7 @@ def standing(tx: Tx, user: User, password_hash: str) -> str:
 
 def set_address(tx: Tx, user: User, email: str, now: dt.datetime) -> int:
     """The account is found by this address from here on. Raises ConstraintBroken when another has it."""
+    _must_be_free(tx, email, "", user)
     changed = tx.run(
         SQL.set_address, user_id=user.id, now=now, email=tx.vault.seal(user.id, "users.email", user.id, email),
         email_index=tx.vault.blind_index("users.email", email),
@@ -130,6 +143,7 @@ def phone_of(tx: Tx, user: User) -> str:
 
 def set_phone(tx: Tx, user_id: UUID, phone: str, now: dt.datetime) -> int:
     """The placeholder number is replaced and the account is active."""
+    _must_be_free(tx, "", phone)
     return tx.run(
         SQL.set_phone, user_id=user_id, now=now,
         phone_number=tx.vault.seal(user_id, "users.phone_number", user_id, phone),
@@ -139,6 +153,7 @@ def set_phone(tx: Tx, user_id: UUID, phone: str, now: dt.datetime) -> int:
 
 def set_contact(tx: Tx, user_id: UUID, email: str, phone: str, now: dt.datetime) -> None:
     """E-mail and phone are these, sealed. Raises ConstraintBroken when one is taken."""
+    _must_be_free(tx, email, phone, by_id(tx, user_id))
     tx.run(
         SQL.set_contact, user_id=user_id, now=now,
         email=tx.vault.seal(user_id, "users.email", user_id, email),

@@ -3,13 +3,13 @@
 Each event carries a MAC (HMAC-SHA256) over itself and the MAC before it, under a key derived from the root key
 and so outside the database: whoever can write the database can neither change, remove nor reorder events
 unnoticed. The newest events of a chain could be cut off together with its head; a checkpoint kept elsewhere
-shows that. An event is written in the transaction of what it tells of, and holds codes and ids only.
+shows that. A new key begins with an event in every chain, and what follows must be under it: with the old key no
+chain can be written on, nor anything before that event be changed. An event is written in the transaction of what it tells of, and holds codes and ids only.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hmac
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +58,8 @@ ACTIONS: dict[str, str] = {
     "second_step.on": "The second step was turned on",
     "second_step.off": "The second step was turned off",
     "recovery_codes.made": "New recovery codes were made",
+    "passkey.added": "A passkey was added",
+    "passkey.removed": "A passkey was removed",
     "consent.given": "A consent was given",
     "consent.withdrawn": "A consent was taken back",
     "restriction.on": "The use of data was paused",
@@ -77,6 +79,7 @@ ACTIONS: dict[str, str] = {
     "feedback.removed": "A rating was taken back",
     "diary.kept": "A diary day was kept",
     "diary.removed": "A diary day was removed",
+    "log.rekeyed": "This log goes on under a new key",
     "log.trimmed": "Lines of this log older than six years were removed",
 }
 
@@ -123,7 +126,7 @@ def note(tx: Tx, user_id: UUID, action: str, now: dt.datetime, *, actor: Actor =
             raise RuntimeError("the chain of a person could not be begun")
     text = _canonical(detail)
     event = Event(user_id, end.seq, now, actor, action, text, end.mac, "")
-    mac = _mac(tx.vault, event)
+    mac = tx.vault.audit_mac(_written(event))
     tx.run(
         SQL.insert_event, user_id=user_id, seq=end.seq, at=now, actor=actor, action=action, detail=text,
         prior=end.mac, mac=mac,
@@ -136,7 +139,7 @@ def opening(vault: Vault, user_id: UUID, action: str, now: dt.datetime) -> Event
     if action not in ACTIONS:
         raise KeyError(action)
     event = Event(user_id, 1, now, "system", action, "{}", _START, "")
-    return msgspec.structs.replace(event, mac=_mac(vault, event))
+    return msgspec.structs.replace(event, mac=vault.audit_mac(_written(event)))
 
 
 def outlived(tx: Tx, now: dt.datetime, most: int) -> list[UUID]:
@@ -146,10 +149,10 @@ def outlived(tx: Tx, now: dt.datetime, most: int) -> list[UUID]:
 
 def carried(old: Vault, new: Vault, event: Event, prior: str) -> Event:
     """The event under another root key, behind the event with the MAC `prior`. Raises ValueError if it was changed."""
-    if not hmac.compare_digest(_mac(old, event), event.mac):
+    if old.audit_generation(_written(event), event.mac) is None:
         raise ValueError("an event of the audit log was changed")
     moved = msgspec.structs.replace(event, prior=prior)
-    return msgspec.structs.replace(moved, mac=_mac(new, moved))
+    return msgspec.structs.replace(moved, mac=new.audit_mac(_written(moved)))
 
 
 def trim(tx: Tx, user_id: UUID, now: dt.datetime) -> None:
@@ -181,11 +184,13 @@ def heads(tx: Tx) -> list[Head]:
 def broken(tx: Tx, user_id: UUID) -> str | None:
     """What is wrong with a person's chain, in a sentence; None when every event is as it was written."""
     head = tx.one(Head, SQL.head_of, user_id=user_id)
-    last, begins, first_seq = None, {1}, None
+    last, begins, first_seq, generation = None, {1}, None, 0
     for event in _chain(tx, user_id):
         first_seq = first_seq or event.seq
-        if told := _misfit(tx, last, event):
+        of_event = tx.vault.audit_generation(_written(event), event.mac)
+        if told := _misfit(last, event, generation, of_event):
             return told
+        generation = of_event or 0
         if event.action == "log.trimmed":
             begins.add(int(json.loads(event.detail)["from"]))
         last = event
@@ -194,15 +199,30 @@ def broken(tx: Tx, user_id: UUID) -> str | None:
     if head is None:
         return None if last is None else "the end of the chain is missing"
     end = (last.seq, last.mac) if last else (0, _START)
-    return None if end == (head.seq, head.mac) else f"events after {end[0]} are missing"
+    whole = end == (head.seq, head.mac) and not tx.vault.audit_retired(generation)
+    return None if whole else f"events after {end[0]} are missing"
 
 
-def _misfit(tx: Tx, last: Event | None, event: Event) -> str | None:
+def rekey(tx: Tx, user_id: UUID, now: dt.datetime) -> bool:
+    """The person's chain goes on under the newest key; False when it did already, or is empty."""
+    if tx.one(_End, SQL.hold_head, user_id=user_id) is None:
+        return False
+    events = tx.all(Event, SQL.events_of, user_id=user_id, before=2**53, most=1)
+    newest = tx.vault.keys.house("audit")[0][0]
+    if not events or tx.vault.audit_generation(_written(events[0]), events[0].mac) in (None, newest):
+        return False  # a broken chain stays as it is: a seam would hide nothing, and heal nothing
+    note(tx, user_id, "log.rekeyed", now, actor="system")
+    return True
+
+
+def _misfit(last: Event | None, event: Event, generation: int, of_event: int | None) -> str | None:
     if last is not None and event.seq != last.seq + 1:
         return f"event {last.seq + 1} is missing"
     if last is not None and event.prior != last.mac:
         return f"event {event.seq} does not follow event {last.seq}"
-    return None if hmac.compare_digest(_mac(tx.vault, event), event.mac) else f"event {event.seq} was changed"
+    if of_event is None:
+        return f"event {event.seq} was changed"
+    return f"event {event.seq} was written with an old key" if of_event < generation else None
 
 
 def verify(tx: Tx, checkpoint: Checkpoint | None = None) -> dict[UUID, str]:
@@ -243,7 +263,7 @@ def _known(tx: Tx) -> set[UUID]:
 def _heads_of(tx: Tx, checkpoint: Checkpoint | None) -> list[Head]:
     if checkpoint is None:
         return []
-    if not hmac.compare_digest(_checkpoint_mac(tx, checkpoint), checkpoint.mac):
+    if tx.vault.audit_generation(_checkpoint_written(checkpoint), checkpoint.mac) is None:
         raise BadInput("checkpoint", "was changed, or is from another Stillwave")
     return checkpoint.heads
 
@@ -281,14 +301,18 @@ def _chain(tx: Tx, user_id: UUID) -> Iterator[Event]:
         after = page[-1].seq
 
 
-def _mac(vault: Vault, event: Event) -> str:
+def _written(event: Event) -> str:
     at = event.at.astimezone(dt.UTC).isoformat(timespec="milliseconds")
     parts = (event.prior, str(event.user_id), str(event.seq), at, event.actor, event.action, _canonical(json.loads(event.detail)))
-    return vault.audit_mac("\n".join(parts))
+    return "\n".join(parts)
 
 
 def _checkpoint_mac(tx: Tx, made: Checkpoint) -> str:
-    return tx.vault.audit_mac(msgspec.json.encode(msgspec.structs.replace(made, mac="")).decode())
+    return tx.vault.audit_mac(_checkpoint_written(made))
+
+
+def _checkpoint_written(made: Checkpoint) -> str:
+    return msgspec.json.encode(msgspec.structs.replace(made, mac="")).decode()
 
 
 def _canonical(detail: dict[str, Any]) -> str:

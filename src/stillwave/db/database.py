@@ -28,7 +28,8 @@ def engine_of(settings: Settings) -> Literal["sqlite", "postgres"]:
 def open_vault(settings: Settings, *, has_data: bool) -> tuple[RootKey, Vault]:
     """The root key and the vault over its key store; a new root key only when there is no data yet."""
     root = load_root_key(settings, may_create=not (has_data or settings.keys_file.exists()))
-    return root, Vault(root, KeyStore(settings.keys_file, root))
+    keys = KeyStore(settings.keys_file, root, lambda: load_root_key(settings, may_create=False))
+    return keys.root, Vault(keys)
 
 
 def open_database(settings: Settings) -> SqliteDatabase | PostgresDatabase:
@@ -45,7 +46,7 @@ def _opened(settings: Settings) -> SqliteDatabase | PostgresDatabase:
     _make_folder(settings.data_dir)
     if settings.database_url:
         new_keys = not settings.keys_file.exists()
-        root, vault = open_vault(settings, has_data=False)
+        _, vault = open_vault(settings, has_data=False)
         database = PostgresDatabase(settings.database_url, vault)
         database.open()
         if new_keys and database.has_people():
@@ -56,8 +57,8 @@ def _opened(settings: Settings) -> SqliteDatabase | PostgresDatabase:
         return database
     if settings.database_file.exists() and not settings.keys_file.exists():
         raise _keys_are_missing(settings)
-    root, vault = open_vault(settings, has_data=settings.database_file.exists())
-    return SqliteDatabase(settings.database_file, root.derive("database"), vault)
+    _, vault = open_vault(settings, has_data=settings.database_file.exists())
+    return SqliteDatabase(settings.database_file, vault)
 
 
 def _keys_are_missing(settings: Settings) -> CannotStart:

@@ -157,6 +157,10 @@ class Database(Protocol):
         """How many connections are `open`, and how many of them `idle`; how many requests are `waiting` for one."""
         ...
 
+    def rekey(self, now: dt.datetime) -> bool:
+        """The database's file is under a new key; False where the files are a server's."""
+        ...
+
     def prepare_months(self, now: dt.datetime) -> None:
         """The partitions of the months around `now` exist, where there are partitions."""
         ...

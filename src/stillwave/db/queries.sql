@@ -2,6 +2,9 @@
 -- The end of a person's chain; it is theirs until the transaction ends.
 UPDATE audit_heads SET seq = seq + 1 WHERE user_id = :user_id RETURNING seq, mac;
 
+-- name: hold_head
+UPDATE audit_heads SET seq = seq WHERE user_id = :user_id RETURNING seq, mac;
+
 -- name: begin_chain!
 INSERT INTO audit_heads (user_id, seq, mac) VALUES (:user_id, 0, :mac) ON CONFLICT DO NOTHING;
 
@@ -43,3 +46,12 @@ SELECT min(seq) AS seq FROM audit_events WHERE user_id = :user_id;
 -- People of whom there are events but no head: the head was removed by hand.
 SELECT DISTINCT user_id FROM audit_events AS e
 WHERE NOT EXISTS (SELECT 1 FROM audit_heads AS h WHERE h.user_id = e.user_id);
+
+-- name: contacts_after
+SELECT id, email, email_index, phone_number, phone_index FROM users WHERE id > :after ORDER BY id LIMIT :most;
+
+-- name: set_indexes!
+UPDATE users SET email_index = :email_index, phone_index = :phone_index WHERE id = :user_id;
+
+-- name: files_of
+SELECT file_path FROM audio_files WHERE user_id = :user_id;

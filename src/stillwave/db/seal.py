@@ -1,8 +1,9 @@
 """Sealing: authenticated encryption of single fields and of sound files under a person's own key.
 
-Field envelope: `sw1.` + base64url(suite 1 byte | nonce 12 | ciphertext and tag), AES-256-GCM.
+Field envelope: `sw1.` + base64url(suite | nonce 12 | ciphertext and tag), AES-256-GCM. The suite is 1 for a
+person's first key; 2 and the key's generation (2 bytes) for a later one.
 The place (table, column, row, person) is authenticated, so an envelope copied elsewhere does not open.
-File: `SWF1` | nonce prefix 7 | chunks of 64 KiB, each with its own tag; nonce = prefix | counter 4 |
+File: `SWF1`, or `SG` and the key's generation | nonce prefix 7 | chunks of 64 KiB, each with its own tag; nonce = prefix | counter 4 |
 last-chunk flag 1 (the STREAM construction, Hoang et al. 2015), so that reordering, truncation and
 appending are noticed and any range opens without the rest.
 """
@@ -16,7 +17,7 @@ import io
 import os
 import secrets
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
@@ -25,11 +26,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from stillwave.db.keys import KeyStore, RootKey
-from stillwave.errors import StillwaveError
+from stillwave.errors import NotFound, StillwaveError
 
 PREFIX = "sw1."
-_SUITE = b"\x01"
-_MAGIC = b"SWF1"
+_FIRST, _LATER = b"\x01", b"\x02"
+_MAGIC, _LATER_MAGIC = b"SWF1", b"SG"
 CHUNK_BYTES = 64 * 1024
 _TAG_BYTES = 16
 _HEAD_BYTES = len(_MAGIC) + 7
@@ -50,46 +51,97 @@ def backup_key(root: RootKey) -> bytes:
 class Vault:
     """Seals and opens with the keys of the people it is asked about."""
 
-    def __init__(self, root: RootKey, keys: KeyStore) -> None:
+    def __init__(self, keys: KeyStore) -> None:
         self.keys = keys
-        self._index_key = root.derive("blind-index")
-        self._check_key = root.derive("key-check")
-        self._audit_key = root.derive("audit")
-        self.backup_key = backup_key(root)
+
+    @property
+    def backup_key(self) -> bytes:
+        """The key of backup files, under the root key of now."""
+        return backup_key(self.keys.root)
+
+    def audit_fits(self, text: str, mac: str) -> bool:
+        """Whether the MAC is right under any audit key there was."""
+        return self.audit_generation(text, mac) is not None
 
     def audit_mac(self, text: str) -> str:
-        """The MAC of a text of the audit log, 64 hex digits."""
-        return hmac.new(self._audit_key, text.encode(), hashlib.sha256).hexdigest()
+        """The MAC of a text of the audit log under the newest key, 64 hex digits."""
+        return _hmac(self.keys.house("audit")[0][1], text)
+
+    def audit_macs(self, text: str) -> list[str]:
+        """The MACs of the text under every audit key there was, newest first."""
+        return [_hmac(key, text) for _, key, _ in self.keys.house("audit")]
+
+    def audit_generation(self, text: str, mac: str) -> int | None:
+        """The generation of the audit key under which the MAC is right; None when it is wrong under all."""
+        return next(
+            (number for number, key, _ in self.keys.house("audit") if hmac.compare_digest(_hmac(key, text), mac)), None
+        )
+
+    def audit_retired(self, generation: int) -> bool:
+        """Whether every chain goes on under a newer audit key than this."""
+        return any(number == generation and retired for number, _, retired in self.keys.house("audit"))
 
     def seal(self, user_id: UUID, place: str, row_id: UUID, text: str) -> str:
         """The envelope of `text` for `place` ("table.column") in one row of one person."""
         nonce = secrets.token_bytes(12)
-        body = AESGCM(self.keys.key(user_id)).encrypt(
-            nonce, text.encode(), _place(place, row_id, user_id)
-        )
-        return PREFIX + base64.urlsafe_b64encode(_SUITE + nonce + body).decode()
+        generation, key = self.keys.current(user_id)
+        body = AESGCM(key).encrypt(nonce, text.encode(), _place(place, row_id, user_id))
+        return PREFIX + base64.urlsafe_b64encode(_suite(generation) + nonce + body).decode()
 
     def open(self, user_id: UUID, place: str, row_id: UUID, envelope: str) -> str:
         """The text inside an envelope. Raises SealBroken when it does not belong here."""
+        newest, key = self.keys.current(user_id)
         try:
             raw = base64.urlsafe_b64decode(envelope.removeprefix(PREFIX))
             # Base64 has several spellings of the same bytes; only ours is an envelope.
-            if raw[:1] != _SUITE or envelope != PREFIX + base64.urlsafe_b64encode(raw).decode():
+            if envelope != PREFIX + base64.urlsafe_b64encode(raw).decode():
                 raise ValueError
-            opened = AESGCM(self.keys.key(user_id)).decrypt(
-                raw[1:13], raw[13:], _place(place, row_id, user_id)
+            generation = 1 if raw[:1] == _FIRST else int.from_bytes(raw[1:3], "big")
+            suite = _suite(generation)
+            if not raw.startswith(suite):
+                raise ValueError
+            at = len(suite)
+            opened = AESGCM(key if generation == newest else self.keys.key(user_id, generation)).decrypt(
+                raw[at : at + 12], raw[at + 12 :], _place(place, row_id, user_id)
             )
-        except (ValueError, InvalidTag):
+        except (ValueError, InvalidTag, NotFound):
             raise SealBroken(f"A sealed value in {place} cannot be opened.") from None
         return opened.decode()
 
     def blind_index(self, place: str, text: str) -> str:
         """A keyed digest (64 hex digits) that finds equal values without storing them."""
-        return hmac.new(self._index_key, f"{place}\0{text}".encode(), hashlib.sha256).hexdigest()
+        return _hmac(self.keys.house("blind-index")[0][1], f"{place}\0{text}")
+
+    def blind_indexes(self, place: str, text: str, *, retired: bool = False) -> list[str]:
+        """The digests under every key that is in use, oldest first, the newest last; with `retired`, under all.
+
+        Rows move from older to newer, so who looks in this order finds each. More than one only while a rebuild runs.
+        """
+        return [
+            _hmac(key, f"{place}\0{text}")
+            for _, key, past in reversed(self.keys.house("blind-index"))
+            if retired or not past
+        ]
 
     def key_check(self) -> str:
-        """A value stored in the database that tells a wrong root key from the right one."""
-        return hmac.new(self._check_key, b"stillwave", hashlib.sha256).hexdigest()
+        """A value stored in the database that tells whether it and the key store belong together."""
+        return _hmac(self.keys.house("key-check")[0][1], "stillwave")
+
+
+def _hmac(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _suite(generation: int) -> bytes:
+    """How an envelope under a key of this generation begins. Raises ValueError for one there cannot be."""
+    if not 0 < generation < 1 << 16:
+        raise ValueError
+    return _FIRST if generation == 1 else _LATER + generation.to_bytes(2, "big")
+
+
+def envelope_head(generation: int) -> str:
+    """How every envelope under a person's key of this generation (2 or later) begins, and no other: 3 bytes are 4 letters."""
+    return PREFIX + base64.urlsafe_b64encode(_suite(generation)).decode()
 
 
 def _place(place: str, row_id: UUID, user_id: UUID) -> bytes:
@@ -99,14 +151,14 @@ def _place(place: str, row_id: UUID, user_id: UUID) -> bytes:
 class SealedWriter(io.RawIOBase):
     """A write-only file that seals as it goes; `close` seals the last chunk."""
 
-    def __init__(self, file: BinaryIO, key: bytes, name: str) -> None:
+    def __init__(self, file: BinaryIO, key: bytes, name: str, generation: int = 1) -> None:
         super().__init__()
         self._file, self._cipher, self._name = file, AESGCM(key), name.encode()
         self._prefix = secrets.token_bytes(7)
         self._pending = bytearray()
         self._counter = 0
         self.plain_bytes = 0
-        file.write(_MAGIC + self._prefix)
+        file.write((_MAGIC if generation == 1 else _LATER_MAGIC + generation.to_bytes(2, "big")) + self._prefix)
 
     def writable(self) -> bool:
         return True
@@ -151,22 +203,37 @@ def _measure(path: Path, skipped_bytes: int = 0) -> tuple[int, int]:
     return final * CHUNK_BYTES + last, final
 
 
+def sealed_generation(head: bytes) -> int:
+    """The generation of the key of a sealed file that begins so. Raises SealBroken when it is none."""
+    if head[:4] == _MAGIC:
+        return 1
+    generation = int.from_bytes(head[2:4], "big")
+    if head[:2] != _LATER_MAGIC or generation < 2:
+        raise SealBroken("A sound file is not a sealed file.")
+    return generation
+
+
 def read_sealed(
-    path: Path, key: bytes, name: str, start: int = 0, stop: int | None = None, *, skipped_bytes: int = 0
-) -> Iterator[bytes]:
+    path: Path, key: bytes | Callable[[int], bytes], name: str, start: int = 0, stop: int | None = None, *,
+    skipped_bytes: int = 0,
+) -> Iterator[bytes]:  # fmt: skip
     """The plain bytes [start, stop) of a sealed file, chunk by chunk; it may stand behind other bytes.
+
+    `key`: its key, or what knows the key of a generation.
 
     Raises SealBroken when a chunk was altered, moved or cut off.
     """
     size, final = _measure(path, skipped_bytes)
     stop = size if stop is None else min(stop, size)
     beyond = 1 if size == 0 else -(-stop // CHUNK_BYTES)  # an empty file is proven empty
-    cipher = AESGCM(key)
     with path.open("rb") as file:
         file.seek(skipped_bytes)
         head = file.read(_HEAD_BYTES)
-        if head[:4] != _MAGIC:
-            raise SealBroken("A sound file is not a sealed file.")
+        generation = sealed_generation(head)
+        try:
+            cipher = AESGCM(key if isinstance(key, bytes) else key(generation))
+        except NotFound:
+            raise SealBroken("A sound file's key is gone.") from None
         for counter in range(start // CHUNK_BYTES, beyond):
             file.seek(skipped_bytes + _HEAD_BYTES + counter * (CHUNK_BYTES + _TAG_BYTES))
             try:

@@ -19,7 +19,7 @@ import sqlcipher3.dbapi2 as sqlcipher
 from stillwave.db.handle import NO_FORM, Query, Reading, Right, Row
 from stillwave.db.keys import open_encrypted
 from stillwave.db.seal import Vault
-from stillwave.errors import ConstraintBroken, StorageFull, Unavailable
+from stillwave.errors import CannotStart, ConstraintBroken, StorageFull, Unavailable
 
 
 def as_text(moment: dt.datetime) -> str:
@@ -127,8 +127,8 @@ class SqliteDatabase:
     one_role = False
     slow_s = 0.5
 
-    def __init__(self, path: Path, key: bytes, vault: Vault, *, read_only: bool = False) -> None:
-        self._path, self._key, self.vault, self._read_only = path, key, vault, read_only
+    def __init__(self, path: Path, vault: Vault, *, read_only: bool = False) -> None:
+        self._path, self.vault, self._read_only = path, vault, read_only
         self._idle: queue.LifoQueue[sqlcipher.Connection] = queue.LifoQueue()
         self._slots = threading.BoundedSemaphore(self.connections)
         # Writers of this process queue here; SQLite's own busy wait is neither fair nor quick.
@@ -141,7 +141,7 @@ class SqliteDatabase:
                 file.chmod(0o600)
 
     def raw(self) -> sqlcipher.Connection:
-        connection = open_encrypted(self._path, self._key, read_only=self._read_only)
+        connection = self._opened()[0]
         connection.execute("PRAGMA query_only = ON" if self._read_only else "PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -149,6 +149,49 @@ class SqliteDatabase:
         connection.execute("PRAGMA cache_size = -64000")  # pages stay decrypted: reads cost as plain ones
         connection.execute("PRAGMA busy_timeout = 10000")
         return connection
+
+    def _opened(self) -> tuple[sqlcipher.Connection, int]:
+        """A connection with the newest key that fits, and its generation: an older one until `rekey`, or in a backup."""
+        refused: CannotStart | None = None
+        for generation, key, _ in self.vault.keys.house("database"):
+            try:
+                return open_encrypted(self._path, key, read_only=self._read_only), generation
+            except CannotStart as error:
+                refused = refused or error
+        raise refused or RuntimeError("the database has no key")
+
+    def rekey(self, now: dt.datetime) -> bool:
+        """The file is encrypted under a new key, page by page in one transaction; True, for here is such a file.
+
+        Readers read on. Writers wait meanwhile (here 25 ms a megabyte). Connections that were open find at their
+        next transaction that their key is old, and are made anew.
+        """
+        newest = self.vault.keys.begin("database", now)
+        connection, generation = self._opened()
+        try:
+            connection.execute("PRAGMA busy_timeout = 20000")
+            if generation != newest:
+                [key] = [key for number, key, _ in self.vault.keys.house("database") if number == newest]
+                with self._turn():
+                    connection.execute(f"PRAGMA rekey = \"x'{key.hex()}'\"")
+            # Pages under the old key leave the file, and the log is emptied, once nobody reads what was before.
+            if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise Unavailable(
+                    "The file has its new key, but a long reading still needs old pages. Run the command again."
+                )
+        finally:
+            connection.close()
+        self.vault.keys.finish("database", now)
+        return True
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._writing.acquire(timeout=20):
+            raise Unavailable("The database is busy. Please try again.")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def read(
@@ -161,13 +204,8 @@ class SqliteDatabase:
     def write(
         self, acting: uuid.UUID | None = None, *, right: Right | None = None  # noqa: ARG002
     ) -> Iterator[SqliteTx]:
-        if not self._writing.acquire(timeout=20):
-            raise Unavailable("The database is busy. Please try again.")
-        try:
-            with self._transaction("BEGIN IMMEDIATE") as tx:
-                yield tx
-        finally:
-            self._writing.release()
+        with self._turn(), self._transaction("BEGIN IMMEDIATE") as tx:
+            yield tx
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[SqliteTx]:
@@ -184,7 +222,14 @@ class SqliteDatabase:
             except queue.Empty:
                 connection = self.raw()
                 self._open += 1
-            connection.execute(begin)
+            try:
+                _begin(connection, begin)
+            except sqlcipher.DatabaseError as error:
+                if "not a database" not in str(error):
+                    raise
+                connection.close()  # the file was given a new key
+                connection = self.raw()
+                _begin(connection, begin)
             try:
                 yield SqliteTx(connection, self.vault, self.slow_s)
             except BaseException:
@@ -218,7 +263,7 @@ class SqliteDatabase:
     def scratch(self) -> Iterator[SqliteDatabase]:
         """An empty database beside this one, gone at the end."""
         with tempfile.TemporaryDirectory(prefix=".scratch-", dir=self._path.parent, ignore_cleanup_errors=True) as folder:
-            made = SqliteDatabase(Path(folder) / "scratch.db", self._key, self.vault)
+            made = SqliteDatabase(Path(folder) / "scratch.db", self.vault)
             try:
                 yield made
             finally:
@@ -239,6 +284,12 @@ class SqliteDatabase:
                 self._idle.get_nowait().close()
             except queue.Empty:
                 return
+
+
+def _begin(connection: sqlcipher.Connection, begin: str) -> None:
+    """The transaction sees one state of the file, whose pages are all under the connection's key."""
+    connection.execute(begin)
+    connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
 
 
 def _sqlite_trouble(error: Exception) -> Exception:

@@ -31,6 +31,7 @@ RETENTION_CLASSES = {
     "session_year": "one year from the session's start (premium: until the account is erased)",
     "login": "until sign-out, or the idle or absolute limit",
     "recovery": "until used, or an hour after it was asked for",
+    "challenge": "until used, or five minutes after it was made",
     "request": "one day",
     "work": "until it is done; what failed for good, until an operator has looked at it",
     "outbox": "until the file is gone",
@@ -440,6 +441,35 @@ RECOVERY_CODES = Table(
         _must("created_at", MOMENT, "account", "when it was made", unit="UTC"),
     ),
     foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+PASSKEYS = Table(
+    name="passkeys",
+    what="A person's passkeys: each signs in by itself, or as the second step.",
+    owner="user_id", retention="account", key=("user_id", "id"),
+    columns=(
+        _owner(), _key(made=False),
+        _must("credential_id", words(1400), "secret", "how the device calls it", kept_back=_PROOF),
+        _must("public_key", words(2000), "secret", "verifies what the device signs", kept_back=_PROOF),
+        _made("sign_count", BIG, "account", "how often it signed, so that a copy is noticed", kept_back=_MACHINE),
+        _must("name", TEXT, "preference", "the person's own name for it", sealed=True),
+        _must("created_at", MOMENT, "account", "when it was added", unit="UTC"),
+        _may("last_used_at", MOMENT, "behaviour", "when it was used last", unit="UTC"),
+    ),
+    uniques=("passkeys_credential_unique",),
+    checks=("passkeys_sign_count_positive", "passkeys_name_sealed"),
+    foreign_keys=(_FK_USER,),
+)  # fmt: skip
+
+PASSKEY_CHALLENGES = Table(
+    name="passkey_challenges",
+    what="Challenges that a passkey is about to sign; each counts once. Before signing in, a number of chance stands for the person.",
+    owner="user_id", retention="challenge", key=("user_id", "digest"),
+    columns=(
+        _must("user_id", UUID_REF, "identifier", "whose challenge it is, or a number of chance", kept_back=_MACHINE),
+        _must("digest", SHA256, "secret", "recognises the challenge without knowing it", kept_back=_PROOF),
+        _must("expires_at", MOMENT, "behaviour", "ends it", unit="UTC", kept_back=_MACHINE),
+    ),
 )  # fmt: skip
 
 CONSENTS = Table(
@@ -852,7 +882,7 @@ PROMOTION_REJECTS = Table(
 # In the order of the architecture: a table stands after those it refers to.
 TABLES: tuple[Table, ...] = (
     INSTALLATION, USERS, NEURAL_PROFILES, SESSIONS, AUDIO_FILES, USER_PREFERENCES, PROGRESS_TRACKING,
-    SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, SECOND_FACTORS, RECOVERY_CODES,
+    SESSION_FEEDBACK, PROFILE_HISTORY, LOGINS, RECOVERIES, SECOND_FACTORS, RECOVERY_CODES, PASSKEYS, PASSKEY_CHALLENGES,
     CONSENTS, ERASURES, SCREENINGS, CLEARANCES, IDEMPOTENCY_KEYS, UNLINK_OUTBOX, AUDIT_EVENTS, AUDIT_HEADS,
     JOBS, REMINDERS, CALENDAR_FEEDS, EMERGENCY_ACCESSES, INSPECTIONS, ATTESTATIONS, BREACHES,
     PROMOTION_STEPS, PROMOTION_REJECTS,

@@ -72,7 +72,7 @@ def confirm(database: Database, me: Me, code: str, device: str, now: dt.datetime
         if not _app_code_fits(tx, me.user_id, rules.plain(code), now):
             raise BadInput("code", "is not right", "the six digits that your app shows now")
         tx.run(SQL.confirm_factor, user_id=me.user_id, now=now)
-        codes = _new_codes(tx, me.user_id, now)
+        codes = fresh_codes(tx, me.user_id, now)
         audit.note(tx, me.user_id, "second_step.on", now)
         accounts.end_logins(tx, me.user_id)
         return Confirmed(codes, accounts.open_login(tx, me.user_id, device, now, two_steps=True))
@@ -88,10 +88,11 @@ def take_step(database: Database, waiting: Me, code: str, device: str, now: dt.d
 
 def prove(database: Database, user_id: UUID, code: str, now: dt.datetime) -> None:
     """The code was right and is used up. Raises BadInput, or TooMany after five tries."""
-    _count_try(database, user_id, now, none="No second step is set up for this account.")
     plain = rules.plain(code)
+    recovery = not rules.is_app_code(plain)
+    _count_try(database, user_id, now, none="No authenticator app is set up for this account.", recovery=recovery)
     with database.write(user_id) as tx:
-        if rules.is_app_code(plain):
+        if not recovery:
             right = _app_code_fits(tx, user_id, plain, now)
         else:
             right = bool(tx.run(SQL.use_recovery_code, user_id=user_id, code_hash=code_hash(plain)))
@@ -109,7 +110,7 @@ def new_codes(database: Database, me: Me, password: str, code: str, now: dt.date
     prove(database, me.user_id, code, now)
     with database.write(me.user_id) as tx:
         audit.note(tx, me.user_id, "recovery_codes.made", now)
-        return _new_codes(tx, me.user_id, now)
+        return fresh_codes(tx, me.user_id, now)
 
 
 def remove(database: Database, me: Me, password: str, code: str, device: str, now: dt.datetime) -> str:
@@ -120,17 +121,18 @@ def remove(database: Database, me: Me, password: str, code: str, device: str, no
         store.forget(tx, me.user_id)
         audit.note(tx, me.user_id, "second_step.off", now)
         accounts.end_logins(tx, me.user_id)
-        return accounts.open_login(tx, me.user_id, device, now)
+        return accounts.open_login(tx, me.user_id, device, now, two_steps=accounts.asks_second_step(tx, me.user_id))
 
 
 def take_off(tx: Tx, user_id: UUID, now: dt.datetime) -> None:
-    """The second step is off and every login has ended; for the operator, when app and codes are lost."""
+    """App, passkeys and codes count no more, and every login has ended; for the operator, when all are lost."""
+    tx.run(SQL.delete_passkeys, user_id=user_id)
     store.forget(tx, user_id)
     audit.note(tx, user_id, "second_step.off", now, actor="operator")
     accounts.end_logins(tx, user_id)
 
 
-def _count_try(database: Database, user_id: UUID, now: dt.datetime, *, none: str) -> None:
+def _count_try(database: Database, user_id: UUID, now: dt.datetime, *, none: str, recovery: bool = False) -> None:
     # In a transaction of its own, so that a wrong code is counted although it is refused.
     with database.write(user_id) as tx:
         counted = tx.run(
@@ -139,6 +141,8 @@ def _count_try(database: Database, user_id: UUID, now: dt.datetime, *, none: str
         if counted:
             return
         if store.factor(tx, user_id) is None:
+            if recovery and store.codes_left(tx, user_id):
+                return  # of somebody with a passkey: 78 bits of chance need no count of ours
             raise Conflict(none)
     raise TooMany("Too many codes were tried. Please wait 15 minutes.", int(rules.TRIES_WINDOW.total_seconds()))
 
@@ -151,7 +155,8 @@ def _app_code_fits(tx: Tx, user_id: UUID, code: str, now: dt.datetime) -> bool:
     return step is not None and bool(tx.run(SQL.use_step, user_id=user_id, step=step))
 
 
-def _new_codes(tx: Tx, user_id: UUID, now: dt.datetime) -> list[str]:
+def fresh_codes(tx: Tx, user_id: UUID, now: dt.datetime) -> list[str]:
+    """New recovery codes; earlier ones open nothing."""
     codes = [recovery_code(secrets.token_bytes(16)) for _ in range(rules.RECOVERY_CODES)]
     store.keep_codes(tx, user_id, [code_hash(code) for code in codes], now)
     return codes

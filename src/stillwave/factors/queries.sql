@@ -35,3 +35,46 @@ DELETE FROM recovery_codes WHERE user_id = :user_id AND code_hash = :code_hash;
 
 -- name: delete_recovery_codes!
 DELETE FROM recovery_codes WHERE user_id = :user_id;
+
+-- name: delete_unneeded_codes!
+-- Recovery codes stand in for an app or a passkey; without either they are nothing.
+DELETE FROM recovery_codes WHERE user_id = :user_id
+    AND NOT EXISTS (SELECT 1 FROM passkeys AS p WHERE p.user_id = :user_id)
+    AND NOT EXISTS (SELECT 1 FROM second_factors AS f WHERE f.user_id = :user_id);
+
+-- name: codes_left
+SELECT count(*) AS n FROM recovery_codes WHERE user_id = :user_id;
+
+-- name: passkeys_of
+SELECT id, credential_id, public_key, name, created_at, last_used_at FROM passkeys
+WHERE user_id = :user_id ORDER BY created_at, id;
+
+-- name: passkey_of
+SELECT id, credential_id, public_key, name, created_at, last_used_at FROM passkeys
+WHERE user_id = :user_id AND credential_id = :credential_id;
+
+-- name: insert_passkey!
+INSERT INTO passkeys (user_id, id, credential_id, public_key, sign_count, name, created_at)
+VALUES (:user_id, :id, :credential_id, :public_key, :sign_count, :name, :now);
+
+-- name: rename_passkey!
+UPDATE passkeys SET name = :name WHERE user_id = :user_id AND id = :id;
+
+-- name: count_signature!
+UPDATE passkeys SET sign_count = :sign_count, last_used_at = :now
+WHERE user_id = :user_id AND id = :id AND (sign_count < :sign_count OR (sign_count = 0 AND :sign_count = 0));
+
+-- name: delete_passkey!
+DELETE FROM passkeys WHERE user_id = :user_id AND id = :id;
+
+-- name: delete_passkeys!
+DELETE FROM passkeys WHERE user_id = :user_id;
+
+-- name: insert_challenge!
+INSERT INTO passkey_challenges (user_id, digest, expires_at) VALUES (:user_id, :digest, :expires_at);
+
+-- name: use_challenge!
+DELETE FROM passkey_challenges WHERE user_id = :user_id AND digest = :digest AND expires_at > :now;
+
+-- name: drop_challenges!
+DELETE FROM passkey_challenges WHERE user_id = :user_id AND expires_at <= :now;

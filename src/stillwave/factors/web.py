@@ -14,7 +14,7 @@ from stillwave.accounts import actions as accounts
 from stillwave.accounts.rules import Password, device_name
 from stillwave.accounts.web import Opened
 from stillwave.errors import BadInput, Conflict, NotSignedIn, TooMany
-from stillwave.factors import actions
+from stillwave.factors import actions, passkeys
 from stillwave.factors.actions import Confirmed
 from stillwave.web import gate, pages
 from stillwave.web.intake import read_form
@@ -150,7 +150,13 @@ def step_page(request: Ask) -> Response[Any]:
         gate.waiting(request)
     except NotSignedIn:
         return pages.see_other("/")
-    return pages.page(request, "factors/second_step.html", errors={}, values={})
+    return pages.page(request, "factors/second_step.html", errors={}, values={}, **_waiting(request))
+
+
+def _waiting(request: Ask) -> dict[str, Any]:
+    kit, me = kit_of(request), gate.waiting(request)
+    with kit.database.read(me.user_id) as tx:
+        return {"has_passkey": bool(passkeys.listed(tx, me.user_id)) and passkeys.place_of(kit.settings) is not None}
 
 
 @page_post("/second-step")
@@ -159,7 +165,7 @@ def step(request: Ask, data: Form) -> Response[Any]:
     try:
         token = _take_step(request, read_form(data, OneCode).code)
     except (BadInput, TooMany, Conflict) as error:
-        return pages.form_again(request, "factors/second_step.html", data, error)
+        return pages.form_again(request, "factors/second_step.html", data, error, **_waiting(request))
     return pages.see_other("/", cookies=[gate.login_cookie(kit_of(request).settings, token)])
 
 
@@ -181,8 +187,12 @@ def security_page(request: Ask) -> Response[str]:
 def _context(request: Ask) -> dict[str, Any]:
     with gate.read(request) as (tx, me):
         state = actions.state(tx, me.user_id, kit_of(request).clock())
+        keys = [
+            {"id": key.id, "name": key.name, "created": f"{key.created_at:%-d %B %Y}", "used": key.last_used_at and f"{key.last_used_at:%-d %B %Y}"}
+            for key in passkeys.listed(tx, me.user_id)
+        ]  # fmt: skip
     picture = segno.make(state.address, error="m").svg_inline(scale=5, svgclass=None, lineclass=None) if state.address else ""
-    return {"me": me, "state": state, "picture": picture}
+    return {"me": me, "state": state, "picture": picture, "keys": keys, "place": passkeys.place_of(kit_of(request).settings)}
 
 
 def _again(request: Ask, data: dict[str, Any], error: BadInput | TooMany | Conflict) -> Response[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hmac
 import json
 from typing import Any
 
@@ -54,8 +53,8 @@ def inspect(
     )  # fmt: skip
     with database.read(right="retention") as tx:
         said, stored = tx.all(Attestation, SQL.attestations), tx.all(_Stored, SQL.newest_inspections, most=_RECENT)
-        true = [one for one in said if hmac.compare_digest(one.mac, _mac_of_attestation(tx, one))]
-        altered = [one for one in stored if not hmac.compare_digest(one.mac, _mac_of_report(tx, one))]
+        true = [one for one in said if tx.vault.audit_fits(_attestation_text(one), one.mac)]
+        altered = [one for one in stored if not tx.vault.audit_fits(_report_text(one), one.mac)]
     found = msgspec.structs.replace(found, forged_attestations=len(said) - len(true), altered_reports=len(altered))
     attested = {one.check_id: one.until for one in true if one.until >= now.date()}
     findings = judged([check for check in CHECKS if check.only_on in (None, database.engine)], found, attested)
@@ -72,14 +71,14 @@ def keep(database: Database, report: Report) -> None:
     text = _canonical(msgspec.to_builtins(report))
     with database.write(right="retention") as tx:
         stored = _Stored(uuid7(report.at), report.at, text, "")
-        tx.run(SQL.insert_inspection, id=stored.id, at=report.at, report=text, mac=_mac_of_report(tx, stored))
+        tx.run(SQL.insert_inspection, id=stored.id, at=report.at, report=text, mac=tx.vault.audit_mac(_report_text(stored)))
         tx.run(SQL.delete_outlived_inspections, before=report.at - _KEPT)
 
 
 def last(tx: Tx) -> Report | None:
     """The newest report that is as it was written."""
     for stored in tx.all(_Stored, SQL.newest_inspections, most=2):
-        if hmac.compare_digest(stored.mac, _mac_of_report(tx, stored)):
+        if tx.vault.audit_fits(_report_text(stored), stored.mac):
             return msgspec.json.decode(stored.report, type=Report)
     return None
 
@@ -108,7 +107,7 @@ def attest(tx: Tx, check_id: str, until: dt.date, statement: str, now: dt.dateti
     said = Attestation(check_id, now, until, statement.strip(), "")
     tx.run(
         SQL.insert_attestation, check_id=check_id, said_at=now, until=until, statement=said.statement,
-        mac=_mac_of_attestation(tx, said),
+        mac=tx.vault.audit_mac(_attestation_text(said)),
     )  # fmt: skip
     audit.note(tx, NOBODY, "check.attested", now, actor="operator", check=check_id)
 
@@ -118,14 +117,14 @@ def attestations(tx: Tx) -> list[Attestation]:
     return tx.all(Attestation, SQL.attestations)
 
 
-def _mac_of_attestation(tx: Tx, said: Attestation) -> str:
+def _attestation_text(said: Attestation) -> str:
     at = said.said_at.astimezone(dt.UTC).isoformat(timespec="milliseconds")
-    return tx.vault.audit_mac(f"attestation\n{said.check_id}\n{at}\n{said.until.isoformat()}\n{said.statement}")
+    return f"attestation\n{said.check_id}\n{at}\n{said.until.isoformat()}\n{said.statement}"
 
 
-def _mac_of_report(tx: Tx, stored: _Stored) -> str:
+def _report_text(stored: _Stored) -> str:
     at = stored.at.astimezone(dt.UTC).isoformat(timespec="milliseconds")
-    return tx.vault.audit_mac(f"inspection\n{stored.id}\n{at}\n{_canonical(json.loads(stored.report))}")
+    return f"inspection\n{stored.id}\n{at}\n{_canonical(json.loads(stored.report))}"
 
 
 def _canonical(report: Any) -> str:  # noqa: ANN401

@@ -197,6 +197,7 @@ def _ending(now: dt.datetime) -> list[tuple[str, str, Query, Query, dict[str, dt
         ("login", "logins", SQL.delete_ended_logins, SQL.count_ended_logins,
          {"now": now, "idle_since": now - gate.IDLE}),
         ("recovery", "recoveries", SQL.delete_old_recoveries, SQL.count_old_recoveries, {"now": now}),
+        ("challenge", "passkey_challenges", SQL.delete_old_challenges, SQL.count_old_challenges, {"now": now}),
         ("request", "idempotency_keys", SQL.delete_old_answers, SQL.count_old_answers,
          {"before": now - dt.timedelta(days=1)}),
     ]  # fmt: skip

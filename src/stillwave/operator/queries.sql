@@ -15,6 +15,13 @@ DELETE FROM recoveries WHERE (user_id, token_hash) IN (
 -- name: count_old_recoveries
 SELECT count(*) AS n FROM recoveries WHERE expires_at <= :now;
 
+-- name: delete_old_challenges!
+DELETE FROM passkey_challenges WHERE (user_id, digest) IN (
+    SELECT user_id, digest FROM passkey_challenges WHERE expires_at <= :now LIMIT :most);
+
+-- name: count_old_challenges
+SELECT count(*) AS n FROM passkey_challenges WHERE expires_at <= :now;
+
 -- name: delete_old_answers!
 DELETE FROM idempotency_keys WHERE (user_id, key) IN (
     SELECT user_id, key FROM idempotency_keys WHERE created_at < :before LIMIT :most);

@@ -39,6 +39,7 @@ WORDS = {
     "audio_files": "Sound files", "user_preferences": "Preferences", "progress_tracking": "Diary days",
     "session_feedback": "Ratings", "profile_history": "Steps of learning", "logins": "Sign-ins",
     "recoveries": "Codes for a new password", "second_factors": "Second step", "recovery_codes": "Recovery codes",
+    "passkeys": "Passkeys", "passkey_challenges": "Challenges for a passkey",
     "consents": "Consents", "erasures": "Your wish to be erased", "screenings": "Safety answers",
     "clearances": "Clearances", "idempotency_keys": "Answers kept for programs", "jobs": "Work that waited",
     "reminders": "Reminders", "calendar_feeds": "Calendar address", "learning_checkpoint": "Learning, kept in between",
@@ -182,13 +183,17 @@ def receipt(tx: Tx, user_id: UUID) -> Receipt:
 
 
 def _mac(vault: Vault, made: Receipt) -> str:
+    return vault.audit_mac(_written(made))
+
+
+def _written(made: Receipt) -> str:
     plain = msgspec.json.encode(msgspec.structs.replace(made, mac=""), order="sorted").decode()
-    return vault.audit_mac(f"erasure receipt\n{plain}")
+    return f"erasure receipt\n{plain}"
 
 
 def check(database: Database, given: Receipt) -> list[str]:
     """What is wrong with a receipt or with what it promises; empty when this Stillwave made it and keeps it."""
-    if not hmac.compare_digest(_mac(database.vault, given), given.mac):
+    if not database.vault.audit_fits(_written(given), given.mac):
         return ["it was changed, or is from another Stillwave"]
     wrong = []
     if given.person not in {user_id for user_id, _ in database.vault.keys.erased()}:
@@ -201,8 +206,13 @@ def check(database: Database, given: Receipt) -> list[str]:
 
 def token(vault: Vault, user_id: UUID) -> str:
     """What leads to the person's receipt, before and after the erasure; nothing is stored for it."""
-    proof = bytes.fromhex(vault.audit_mac(f"receipt of {user_id}"))[:_PROOF_BYTES]
-    return base64.urlsafe_b64encode(user_id.bytes + proof).decode()
+    return _tokens(vault, user_id)[0]
+
+
+def _tokens(vault: Vault, user_id: UUID) -> list[str]:
+    """The tokens under every key there was, newest first: people keep theirs."""
+    proofs = [bytes.fromhex(mac)[:_PROOF_BYTES] for mac in vault.audit_macs(f"receipt of {user_id}")]
+    return [base64.urlsafe_b64encode(user_id.bytes + proof).decode() for proof in proofs]
 
 
 def of_token(vault: Vault, given: str) -> UUID:
@@ -211,7 +221,7 @@ def of_token(vault: Vault, given: str) -> UUID:
         user_id = UUID(bytes=base64.b64decode(given.encode("ascii"), altchars=b"-_", validate=True)[:16])
     except (ValueError, binascii.Error):
         raise NotFound("There is no receipt at this address.") from None
-    if not hmac.compare_digest(given, token(vault, user_id)):
+    if not any(hmac.compare_digest(given, known) for known in _tokens(vault, user_id)):
         raise NotFound("There is no receipt at this address.")
     return user_id
 

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -504,7 +505,7 @@ class Run:
                 name = str(row[what])
                 if row[size] is None or not _FILE_NAME.fullmatch(name):  # never rendered, or a path made elsewhere
                     continue
-                found = _file_copied(source.audio / name, folder / name, source.vault.keys.key(UUID(row[who])))
+                found = _file_copied(source.audio / name, folder / name, partial(source.vault.keys.key, UUID(row[who])))
                 step.counts[found] += 1
                 self.progress("files", sum(step.counts.values()), 0)
         step.done = True
@@ -515,10 +516,10 @@ class Run:
         """Everybody whose rows these are has their key in the target's store, wrapped for its root key."""
         if source.vault.keys is self.target.vault.keys:
             return
-        keys: dict[UUID, bytes | None] = {}
+        keys: dict[UUID, Mapping[int, bytes] | None] = {}
         for owner in {UUID(str(item.told.owner)) for item in items}:
             try:
-                keys[owner] = source.vault.keys.key(owner)
+                keys[owner] = source.vault.keys.all_of(owner)
             except NotFound:  # an erased person, of whom the audit log alone is left
                 continue
         self.target.vault.keys.keep(keys)
@@ -529,7 +530,7 @@ class Run:
         email = source.vault.open(person, "users.email", person, str(row[1]))
         phone = source.vault.open(person, "users.phone_number", person, str(row[3]))
         place = next(
-            (place for place in ("users.email", AS_WRITTEN) if source.vault.blind_index(place, email) == row[2]),
+            (place for place in ("users.email", AS_WRITTEN) if row[2] in source.vault.blind_indexes(place, email, retired=True)),
             "users.email",
         )
         vault = self.target.vault
@@ -552,7 +553,7 @@ class Run:
         return (*row[:-2], event.prior, event.mac), (who, event.mac)
 
 
-def _file_copied(here: Path, there: Path, key: bytes) -> str:
+def _file_copied(here: Path, there: Path, key: Callable[[int], bytes]) -> str:
     """`came`, `missing` or `damaged`; only a file that opens to its last byte is there afterwards."""
     if not here.exists():
         return "missing"

@@ -394,8 +394,8 @@ def open_source(path: Path, root: RootKey | None) -> PocSource | OwnSource:
             f"{file} is neither an SQLite database nor a Stillwave with its keys beside it: "
             f"{'the key store ' + keys.name + ' is missing there' if root else 'no root key was found (give --from-key)'}."
         )
-    vault = Vault(root, KeyStore(keys, root, read_only=True))
-    database = SqliteDatabase(file, root.derive("database"), vault, read_only=True)
+    vault = Vault(KeyStore(keys, root, read_only=True))
+    database = SqliteDatabase(file, vault, read_only=True)
     if (state := migrate.check(database)) != "current":
         raise CannotStart(f"The schema of {file} is {state}. Start its server once, or run: stillwave db migrate. Nothing was changed.")
     migrate.require_key(database)

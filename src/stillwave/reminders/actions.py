@@ -146,8 +146,14 @@ def _written(tx: Tx, user_id: UUID, kind: Kind, day: dt.date, now: dt.datetime, 
 
 def unsubscribe_token(vault: Vault, user_id: UUID, kind: Kind) -> str:
     """What ends this kind of mail for this person, and does nothing else. Nothing is stored for it."""
-    proof = bytes.fromhex(vault.blind_index(_UNSUBSCRIBE, f"{user_id} {kind}"))[:_PROOF_BYTES]
-    return base64.urlsafe_b64encode(user_id.bytes + bytes([KINDS.index(kind)]) + proof).decode()
+    return _unsubscribe_tokens(vault, user_id, kind)[-1]
+
+
+def _unsubscribe_tokens(vault: Vault, user_id: UUID, kind: Kind) -> list[str]:
+    """The tokens under every key there was: mails are old. The newest last."""
+    proofs = vault.blind_indexes(_UNSUBSCRIBE, f"{user_id} {kind}", retired=True)
+    begin = user_id.bytes + bytes([KINDS.index(kind)])
+    return [base64.urlsafe_b64encode(begin + bytes.fromhex(proof)[:_PROOF_BYTES]).decode() for proof in proofs]
 
 
 def of_unsubscribe_token(vault: Vault, token: str) -> tuple[UUID, Kind]:
@@ -157,7 +163,7 @@ def of_unsubscribe_token(vault: Vault, token: str) -> tuple[UUID, Kind]:
         user_id, kind = UUID(bytes=raw[:16]), KINDS[raw[16]]
     except (ValueError, binascii.Error, IndexError):
         raise NotFound("This address is not whole. Please open it from the mail again.") from None
-    if not hmac.compare_digest(token, unsubscribe_token(vault, user_id, kind)):
+    if not any(hmac.compare_digest(token, known) for known in _unsubscribe_tokens(vault, user_id, kind)):
         raise NotFound("This address is not whole. Please open it from the mail again.")
     return user_id, kind
 

@@ -205,7 +205,7 @@ class SoundFiles:
         for last_try in (False, True):
             path, _ = self.flac(user_id, session, row)
             try:
-                for piece in read_sealed(path, self._keys.key(user_id), row.file_path, at, end):
+                for piece in read_sealed(path, partial(self._keys.key, user_id), row.file_path, at, end):
                     yield piece
                     at += len(piece)
             except FileNotFoundError:
@@ -237,7 +237,8 @@ class SoundFiles:
                 title = rules.title(session.session_type, session.target_state)
                 encode.write_flac(programme, plain, tags=tags(title, plan.reason if plan else ""))
                 plain.seek(0)
-                with SealedWriter(part.open("wb"), self._keys.key(user_id), row.file_path) as sealed:
+                generation, key = self._keys.current(user_id)
+                with SealedWriter(part.open("wb"), key, row.file_path, generation) as sealed:
                     while piece := plain.read(_PIECE_BYTES):
                         sealed.write(piece)
             part.chmod(0o600)

@@ -15,6 +15,7 @@ RULES: dict[str, str] = {
     "sign_in_account": "10/15 minute",
     "sign_in_address": "30/15 minute",
     "sign_in_all": "600/minute",
+    "passkey_address": "60/15 minute",
     "sign_up_address": "10/hour",
     "recover_account": "3/hour",
     "recover_address": "10/hour",

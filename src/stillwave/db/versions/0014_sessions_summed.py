@@ -5,7 +5,7 @@ from alembic import op
 from stillwave.db.migrate import run_file
 
 revision = "0014_sessions_summed"
-down_revision = "0012_promotion"
+down_revision = "0013_passkeys"
 
 
 def upgrade() -> None:

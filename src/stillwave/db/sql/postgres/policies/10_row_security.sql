@@ -77,13 +77,14 @@ BEGIN
                   account_status, processing_restricted) ON users TO stillwave_app;
 
     -- Housekeeping sees when something ends, and nothing of what it says.
-    FOR target IN SELECT unnest(ARRAY['logins', 'recoveries', 'idempotency_keys', 'unlink_outbox'])::regclass AS id LOOP
+    FOR target IN SELECT unnest(ARRAY['logins', 'recoveries', 'idempotency_keys', 'unlink_outbox', 'passkey_challenges'])::regclass AS id LOOP
         EXECUTE 'CREATE POLICY retention ON ' || target.id || ' TO stillwave_retention USING (true)';
         EXECUTE 'GRANT DELETE ON ' || target.id || ' TO stillwave_retention';
     END LOOP;
     GRANT SELECT (user_id, id, last_seen_at, expires_at, step_due_by) ON logins TO stillwave_retention;
     GRANT SELECT (user_id, token_hash, expires_at) ON recoveries TO stillwave_retention;
     GRANT SELECT (user_id, key, created_at) ON idempotency_keys TO stillwave_retention;
+    GRANT SELECT (user_id, digest, expires_at) ON passkey_challenges TO stillwave_retention;
     GRANT SELECT (user_id, id, file_path) ON unlink_outbox TO stillwave_retention;
     -- Which files have a row, and whose audit log holds events past their time.
     CREATE POLICY retention ON audio_files FOR SELECT TO stillwave_retention USING (true);

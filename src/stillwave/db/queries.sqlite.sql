@@ -1,0 +1,3 @@
+-- name: wait_for_writers!
+-- The transaction began by waiting for every other writer.
+SELECT 1;
