@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -135,7 +136,7 @@ def generic_plan(admin: psycopg.Connection[Any], text: str, values: dict[str, ob
 
 def test_the_program_plans_each_statement_once(settings_on: Callable[[str], Settings]) -> None:
     opened = open_database(settings_on("postgres"))
-    with opened.read(A) as tx:
+    with opened.read(UUID(str(A))) as tx:
         assert tx.value(Query("mode", "", "SHOW plan_cache_mode")) == "force_generic_plan"
     opened.close()
 

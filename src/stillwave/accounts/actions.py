@@ -420,6 +420,7 @@ def delete(tx: Tx, user_id: UUID, now: dt.datetime, *, actor: audit.Actor = "sel
     detail |= {f"rows.{table}": count for table, count in portable.counted(tx, user_id).items()}
     jobs.forget(tx, user_id)
     tx.run(SQL.forget_rejects, user_id=user_id)
+    tx.run(SQL.forget_challenges, user_id=user_id)
     if not tx.run(SQL.delete_user, user_id=user_id):
         raise NotFound("There is no such account.")
     audit.note(tx, user_id, "account.erased", now, actor=actor, **detail)

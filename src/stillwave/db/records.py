@@ -13,7 +13,8 @@ from stillwave.db.tables import PRIVACY_CLASSES, RETENTION_CLASSES, TABLES, Colu
 # What is done, why, on which ground, and in which tables; every table of people stands in exactly one.
 ACTIVITIES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("Accounts and signing in", "to know who asks, and to keep others out", "contract (6(1)(b)); security (6(1)(f))",
-     ("users", "logins", "recoveries", "second_factors", "recovery_codes", "idempotency_keys")),
+     ("users", "logins", "recoveries", "second_factors", "recovery_codes", "passkeys",
+      "passkey_challenges", "idempotency_keys")),
     ("Safety", "to leave out what may harm somebody", "explicit consent (9(2)(a))", ("screenings", "clearances")),
     ("Listening sessions", "to plan, play and repeat what was wanted", "explicit consent (9(2)(a))",
      ("sessions", "audio_files", "user_preferences", "unlink_outbox")),
