@@ -5,7 +5,7 @@
     .venv/bin/python bench/promotion.py kills --times 50             ended at random moments: the same digest
 
 `--url postgresql://postgres@127.0.0.1/{}` is a server whose role may make databases. pgloader copies the four tables as
-they are; Stillwave translates, seals, verifies and (with its own line) learns as well.
+they are, and only clean ones: one dirty row costs it a batch or a table. Stillwave translates, seals, learns and verifies.
 """
 
 from __future__ import annotations
@@ -259,19 +259,29 @@ def _server_cpu_s(url: str) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def race(people: int, url: str, sessions_each: int) -> None:
+def _arrived(url: str) -> int:
+    """Rows of the seed's tables that are in the target, promotion_rejects included."""
+    import psycopg
+
+    names = ("users", "user_preferences", "sessions", "session_feedback", "promotion_rejects")
+    with psycopg.connect(url) as connection:
+        there = [name for name in names if connection.execute("SELECT 1 FROM pg_class WHERE relname = %s", [name]).fetchone()]
+        return sum(len(connection.execute(f"SELECT 1 FROM {name}").fetchall()) for name in there)
+
+
+def race(people: int, url: str, sessions_each: int, dirt: float) -> None:
     """Both, one after the other on the same machine; rows a second, CPU on both sides, and the ratio."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        counts = make(folder / "poc.db", people, sessions_each=sessions_each)
+        counts = make(folder / "poc.db", people, sessions_each=sessions_each, dirt=dirt)
         rows = sum(counts.values())
         lines = []
         with _database(url) as target:
             opened(folder / "poc.db", folder / "data", target)
             server_s, began_s = _server_cpu_s(url), time.perf_counter()
             told = json.loads(_child("once", folder / "poc.db", folder / "data", target, "--batch-rows", 10_000).stdout)
-            lines.append(("stillwave", time.perf_counter() - began_s, told["cpu_s"], _server_cpu_s(url) - server_s, told["memory_mb"]))
+            lines.append(("stillwave", time.perf_counter() - began_s, told["cpu_s"], _server_cpu_s(url) - server_s, told["memory_mb"], _arrived(target)))
         if shutil.which("pgloader") is None:
             print("pgloader is not installed (apt-get install pgloader): no peer")
         else:
@@ -280,11 +290,12 @@ def race(people: int, url: str, sessions_each: int) -> None:
                 subprocess.run(["pgloader", "--quiet", f"sqlite://{folder / 'poc.db'}", target], check=False, stdout=subprocess.DEVNULL)
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)
                 cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-                lines.append(("pgloader", time.perf_counter() - began_s, cpu_s, _server_cpu_s(url) - server_s, after.ru_maxrss / 1024))
+                seconds = time.perf_counter() - began_s
+                lines.append(("pgloader", seconds, cpu_s, _server_cpu_s(url) - server_s, after.ru_maxrss / 1024, _arrived(target)))
     print(f"{rows} rows: {counts}")
-    print(f"{'':<12}{'seconds':>9}{'rows/s':>9}{'CPU s':>8}{'server CPU s':>14}{'CPU us/row':>12}{'memory MB':>11}")
-    for who, seconds, cpu_s, server_s, memory in lines:
-        print(f"{who:<12}{seconds:>9.1f}{rows / seconds:>9.0f}{cpu_s:>8.1f}{server_s:>14.1f}{(cpu_s + server_s) / rows * 1e6:>12.1f}{memory:>11.0f}")
+    print(f"{'':<12}{'seconds':>9}{'rows/s':>9}{'CPU s':>8}{'server CPU s':>14}{'CPU us/row':>12}{'memory MB':>11}{'arrived':>9}")
+    for who, seconds, cpu_s, server_s, memory, there in lines:
+        print(f"{who:<12}{seconds:>9.1f}{rows / seconds:>9.0f}{cpu_s:>8.1f}{server_s:>14.1f}{(cpu_s + server_s) / rows * 1e6:>12.1f}{memory:>11.0f}{there:>9}")
     print("stillwave, seconds at which each step began:", {step: round(at, 1) for step, at in told["begun_s"].items()})
     if len(lines) == 2:
         print(f"stillwave / pgloader: {lines[1][1] / lines[0][1]:.2f}x its rows a second, {sum(lines[0][2:4]) / sum(lines[1][2:4]):.2f}x its CPU")
@@ -304,6 +315,7 @@ def main() -> None:
     single.add_argument("--batch-rows", type=int, default=10_000)
     racing = commands.add_parser("race")
     racing.add_argument("--sessions-each", type=int, default=10)
+    racing.add_argument("--dirt", type=float, default=0.0, help="pgloader loses whole tables to one dirty row")
     killing = commands.add_parser("kills")
     killing.add_argument("--times", type=int, default=50)
     killing.add_argument("--seed", type=int, default=1)
@@ -317,7 +329,7 @@ def main() -> None:
     elif given.command == "once":
         once(given.file, given.data_dir, None if given.url == "-" else given.url, given.kill_after, given.batch_rows)
     elif given.command == "race":
-        race(given.people, given.url, given.sessions_each)
+        race(given.people, given.url, given.sessions_each, given.dirt)
     else:
         sys.exit(kills(given.people, given.times, given.url, given.seed))
 

@@ -374,7 +374,7 @@ class Run:
             if at is not None:
                 wanted = {str(row[at])[:7] for row in rows} - self._months
                 bulk.months(tx, wanted)
-            with bulk.unguarded(tx, tables):
+            with bulk.unguarded(tx, tables, alone=not self.merge):
                 yield tx
         if at is not None:
             self._months |= wanted
@@ -417,8 +417,7 @@ class Run:
                 self.save(tx, step)
             self.progress(step.name, step.counts["read"], self._totals.get("users", 0))
 
-    @staticmethod
-    def _learned(tx: AnyTx, people: Sequence[Mapping[str, Any]], after: UUID) -> dict[str, int]:
+    def _learned(self, tx: AnyTx, people: Sequence[Mapping[str, Any]], after: UUID) -> dict[str, int]:
         """The profiles of these people are made: side by side where they begin here, one by one where more is known."""
         state = {str(row["id"]): row for row in people}
         plain: list[learn.Given] = []
@@ -437,7 +436,7 @@ class Run:
             for who, at in others.items() if not state[who]["known"]
         ]  # fmt: skip
         filled = {"neural_profiles": profiles, "profile_history": found.history, "learning_checkpoint": found.checkpoints}
-        with bulk.unguarded(tx, [table(name) for name in filled]):
+        with bulk.unguarded(tx, [table(name) for name in filled], alone=not self.merge):
             for name, rows in filled.items():
                 bulk.fill(tx, table(name), rows)
         for who in others:
