@@ -54,6 +54,7 @@ def add_to(app: typer.Typer, opened: Opened, load: Callable[[], Settings]) -> No
 
         with opened() as (_settings, database), progress("Trying the backup") as step:
             done = backup.verify(database, file, lambda _table: step(0))
+        backup.remember_verified(file)
         say(f"[bold]The backup is good.[/] {done.rows} rows of {done.tables} tables came back as they were at {done.at:%Y-%m-%d %H:%M} UTC;"
             f" the words of {done.opened} people open with the key store.")  # fmt: skip
         if done.keyless:

@@ -331,6 +331,8 @@ PLANTS = [
     pytest.param("both", "log.checkpoint", a_week_with("backup", "volume"), id="log.checkpoint-none"),
     backed_up("backup.age", "stale", lambda house: backup(house.settings.backup_dir, age=dt.timedelta(days=3))),
     backed_up("backup.verified", "not", lambda house: backup(house.settings.backup_dir, verified=False)),
+    backed_up("backup.verified", "long ago", lambda house: (
+        backup(house.settings.backup_dir, verified=False), backup(house.settings.backup_dir / "old", age=dt.timedelta(days=40)))),
     backed_up("backup.mode", "0755", lambda house: backup(house.settings.backup_dir).parent.chmod(0o755)),
     backed_up("keys.apart", "beside", lambda house: (backup(house.settings.backup_dir), backup(house.settings.backup_dir, "keys"))),
     backed_up("keys.copies", "36 days", lambda house: (backup(house.settings.backup_keys_dir, "keys", age=dt.timedelta(days=36)),

@@ -309,6 +309,7 @@ def test_a_backup_is_made_tried_and_restored(run: Run, tmp_path: Path) -> None:
     assert (keys.returncode, "35 days" in keys.stdout) == (0, True), keys.stderr
     tried = run("backup", "verify", "all.backup")
     assert (tried.returncode, "The backup is good" in tried.stdout) == (0, True), tried.stderr
+    assert list(tmp_path.rglob("all.backup.verified"))  # the security audit looks for it
     fresh = tmp_path / "fresh"
     where = {"STILLWAVE_DATA_DIR": str(fresh), "STILLWAVE_ROOT_KEY_FILE": str(tmp_path / "data" / "root.key")}
     restored = run("restore", "all.backup", "--keys", "keys.backup", **where)

@@ -233,6 +233,16 @@ def verify(database: Engine, path: Path, told: Told) -> Tried:
     return Tried(reader.head.at, manifest.rows, len(manifest.sums), len(keyed), len(people) - len(keyed))
 
 
+def remember_verified(path: Path) -> None:
+    """Beside the backup stands that it was tried, for the security audit; where nothing may be written, nothing does."""
+    with contextlib.suppress(OSError):
+        _mark_of(path).touch(mode=0o600)
+
+
+def _mark_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.verified")
+
+
 # --- keeping ------------------------------------------------------------------------------------
 
 
@@ -278,6 +288,7 @@ def _thin_out(folder: Path, kind: Literal["database", "keys"], before: dt.dateti
     for at, path in kept(folder, kind)[:-1]:
         if at < before:
             path.unlink(missing_ok=True)
+            _mark_of(path).unlink(missing_ok=True)
     for part in folder.glob(".*.part"):  # of a process that was killed
         if part.stat().st_mtime < before.timestamp():
             part.unlink(missing_ok=True)
