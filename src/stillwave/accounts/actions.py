@@ -115,7 +115,7 @@ def sign_in(database: Database, who: Credentials, device: str, now: dt.datetime)
     renewed = passwords.hashed(who.password) if passwords.outdated(user.password_hash) else None
     with database.write(user.id) as tx:
         if renewed:
-            tx.run(SQL.set_password, user_id=user.id, password_hash=renewed, now=now, then_status=user.account_status)
+            tx.run(SQL.set_password, user_id=user.id, password_hash=renewed, now=now)
         tx.run(SQL.delete_stale_logins, user_id=user.id, now=now, idle_since=now - gate.IDLE)
         step_due = asks_second_step(tx, user.id)
         if not step_due:
@@ -258,8 +258,10 @@ def change_password(
 
 
 def _set_password(tx: Tx, user_id: UUID, password_hash: str, now: dt.datetime) -> None:
-    then = store.standing(tx, account(tx, user_id), password_hash)
-    tx.run(SQL.set_password, user_id=user_id, password_hash=password_hash, now=now, then_status=then)
+    user = account(tx, user_id)
+    tx.run(SQL.set_password, user_id=user_id, password_hash=password_hash, now=now)
+    if user.account_status == "reset_required":  # a promoted account may lack more than that
+        tx.run(SQL.set_status, user_id=user_id, account_status=store.standing(tx, user, password_hash), now=now)
     end_logins(tx, user_id)
 
 

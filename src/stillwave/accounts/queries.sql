@@ -14,7 +14,7 @@ FROM users ORDER BY created_at, id LIMIT :most;
 
 -- name: set_password!
 UPDATE users SET password_hash = :password_hash, updated_at = :now,
-    account_status = CASE WHEN account_status = 'reset_required' THEN :then_status ELSE account_status END
+    account_status = CASE WHEN account_status = 'reset_required' THEN 'active' ELSE account_status END
 WHERE id = :user_id;
 
 -- name: set_status!
