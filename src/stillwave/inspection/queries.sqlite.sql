@@ -13,6 +13,7 @@ SELECT check_id, what, count(*) AS n FROM (
     UNION ALL SELECT 'fields.sealed', 'idempotency_keys.body' FROM idempotency_keys WHERE body NOT GLOB 'sw1.*'
     UNION ALL SELECT 'fields.sealed', 'emergency_accesses.reason' FROM emergency_accesses WHERE reason NOT GLOB 'sw1.*'
     UNION ALL SELECT 'fields.sealed', 'promotion_rejects.original' FROM promotion_rejects WHERE original NOT GLOB 'sw1.*'
+    UNION ALL SELECT 'fields.sealed', 'passkeys.name' FROM passkeys WHERE name NOT GLOB 'sw1.*'
     UNION ALL SELECT 'passwords.kind', 'accounts' FROM users
         WHERE account_status <> 'reset_required' AND password_hash NOT GLOB '$argon2id$*'
     UNION ALL SELECT 'passwords.cost', 'accounts' FROM users
@@ -20,6 +21,7 @@ SELECT check_id, what, count(*) AS n FROM (
     UNION ALL SELECT 'accounts.second_step', 'operators' FROM users AS u
         WHERE role = 'operator' AND account_status = 'active'
           AND NOT EXISTS (SELECT 1 FROM second_factors AS f WHERE f.user_id = u.id AND f.confirmed_at IS NOT NULL)
+          AND NOT EXISTS (SELECT 1 FROM passkeys AS p WHERE p.user_id = u.id)
     UNION ALL SELECT 'accounts.dormant', 'operators' FROM users
         WHERE role = 'operator' AND account_status = 'active'
           AND julianday(coalesce(last_login, created_at)) < julianday(:now) - 90

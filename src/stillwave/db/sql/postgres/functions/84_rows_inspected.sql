@@ -29,6 +29,7 @@ BEGIN
         UNION ALL SELECT 'fields.sealed', 'idempotency_keys.body' FROM idempotency_keys WHERE body NOT LIKE 'sw1.%'
         UNION ALL SELECT 'fields.sealed', 'emergency_accesses.reason' FROM emergency_accesses WHERE reason NOT LIKE 'sw1.%'
         UNION ALL SELECT 'fields.sealed', 'promotion_rejects.original' FROM promotion_rejects WHERE original NOT LIKE 'sw1.%'
+        UNION ALL SELECT 'fields.sealed', 'passkeys.name' FROM passkeys WHERE name NOT LIKE 'sw1.%'
         UNION ALL SELECT 'passwords.kind', 'accounts' FROM users
             WHERE account_status <> 'reset_required' AND password_hash NOT LIKE '$argon2id$%'
         UNION ALL SELECT 'passwords.cost', 'accounts' FROM users
@@ -36,6 +37,7 @@ BEGIN
         UNION ALL SELECT 'accounts.second_step', 'operators' FROM users AS u
             WHERE role = 'operator' AND account_status = 'active'
               AND NOT EXISTS (SELECT FROM second_factors AS f WHERE f.user_id = u.id AND f.confirmed_at IS NOT NULL)
+              AND NOT EXISTS (SELECT FROM passkeys AS p WHERE p.user_id = u.id)
         UNION ALL SELECT 'accounts.dormant', 'operators' FROM users
             WHERE role = 'operator' AND account_status = 'active'
               AND coalesce(last_login, created_at) < by_now - INTERVAL '90 days'
