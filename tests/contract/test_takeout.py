@@ -329,6 +329,7 @@ def test_some_minutes_after_signing_in_the_password_is_asked_for_again(served: S
     assert alice.post("/api/v1/export", json={"code": codes[0]}).status_code == 422
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])  # rendering costs, and knows no engine
 def test_the_sound_comes_along_if_wished_and_only_the_right_key_opens_an_encrypted_export(alice: Visitor) -> None:
     alice.session(background="white_noise")
     made = alice.session(background="white_noise")

@@ -447,6 +447,7 @@ PASSKEYS = Table(
     name="passkeys",
     what="A person's passkeys: each signs in by itself, or as the second step.",
     owner="user_id", retention="account", key=("user_id", "id"),
+    stays_behind="they open one Stillwave; new ones are made",
     columns=(
         _owner(), _key(made=False),
         _must("credential_id", words(1400), "secret", "how the device calls it", kept_back=_PROOF),

@@ -44,6 +44,7 @@ WORDS = {
     "clearances": "Clearances", "idempotency_keys": "Answers kept for programs", "jobs": "Work that waited",
     "reminders": "Reminders", "calendar_feeds": "Calendar address", "learning_checkpoint": "Learning, kept in between",
     "learning_base": "Learned from old sessions", "emergency_accesses": "Emergency accesses",
+    "promotion_rejects": "Records that a move could not take over",
 }  # fmt: skip
 
 
