@@ -52,7 +52,7 @@ app.add_typer(cli_privacy.receipt_app, name="receipt")
 app.add_typer(log_app, name="audit-log")
 app.add_typer(jobs_app, name="jobs")
 
-_EXIT = {errors.CannotStart: 78, errors.StorageFull: 73, errors.Unavailable: 69}
+_EXIT = {errors.OutOfReach: 69, errors.CannotStart: 78, errors.StorageFull: 73, errors.Unavailable: 69}
 
 
 def main() -> None:

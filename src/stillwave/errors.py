@@ -13,6 +13,7 @@ StillwaveError
 ├── BadBackup               a backup that is not whole, not ours, or does not fit (exit status 1)
 ├── ClockDoubted            housekeeping waits: the clock jumped (exit status 1)
 └── CannotStart             the operator must act before anything runs (exit status 78)
+    └── OutOfReach          the database is not there for now: starting again later helps (exit status 69)
 """
 
 from __future__ import annotations
@@ -150,6 +151,10 @@ class CannotStart(StillwaveError):
     """The operator must act first. Nothing was touched."""
 
     title = "Stillwave cannot start"
+
+
+class OutOfReach(CannotStart):
+    """The database does not answer yet, or not now; whoever started the program may start it again."""
 
 
 class ConstraintBroken(StillwaveError):

@@ -110,7 +110,9 @@ def test_a_query_of_one_session_looks_into_one_month(busy: psycopg.Connection[An
 def test_a_prepared_query_of_one_session_looks_into_one_month_too(busy: psycopg.Connection[Any], name: str) -> None:
     """A plan that is made once for all values: the other months are taken out when it begins."""
     told = generic_plan(busy, ONE_MONTH[name].postgres, WHEN)
-    assert {part.rsplit("_", 1)[1] for part in months(told)} == {f"y{START:%Y}m{START:%m}"}, told
+    # Before 18 the head of an UPDATE names every partition, also those that are taken out.
+    scans = "\n".join(line for line in told.splitlines() if " Scan " in line)
+    assert {part.rsplit("_", 1)[1] for part in months(scans)} == {f"y{START:%Y}m{START:%m}"}, told
     removed = [int(count) for count in re.findall(r"Subplans Removed: (\d+)", told)]
     assert removed, told
     assert min(removed) >= MONTHS - 1, told

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from stillwave.db.handle import NO_FORM, Query, Reading, Right, Row
 from stillwave.db.seal import Vault
-from stillwave.errors import CannotStart, ConstraintBroken, StorageFull, Unavailable
+from stillwave.errors import CannotStart, ConstraintBroken, OutOfReach, StorageFull, Unavailable
 
 _CONNECTIONS = 10
 OLDEST = 15  # what security_invoker views need
@@ -330,18 +330,18 @@ class PostgresDatabase:
 
 def _out_of_reach(told: str) -> CannotStart:
     """What is wrong with a connection, in words of ours: the driver's own could hold what the URL holds."""
-    what = next(
-        (advice for said, advice in (
-            ("password authentication failed", "It refuses the user or the password in STILLWAVE_DATABASE_URL."),
-            ("no password supplied", "It wants a password: put it into STILLWAVE_DATABASE_URL."),
-            ("no pg_hba.conf entry", "Its pg_hba.conf does not let this user connect from here."),
-            ("does not exist", "The user or the database in STILLWAVE_DATABASE_URL does not exist: make it with createuser or createdb."),
-            ("too many", "It has no connection left: raise max_connections, or end what does not need one."),
-            ("starting up", "It is just starting. Try again in a moment."),
-            ("SSL", "TLS could not be agreed on: look at sslmode in STILLWAVE_DATABASE_URL."),
-            ("resolve", "The name of its host is not known: check STILLWAVE_DATABASE_URL."),
-            ("translate host", "The name of its host is not known: check STILLWAVE_DATABASE_URL."),
+    what, kind = next(
+        ((advice, kind) for said, advice, kind in (
+            ("password authentication failed", "It refuses the user or the password in STILLWAVE_DATABASE_URL.", CannotStart),
+            ("no password supplied", "It wants a password: put it into STILLWAVE_DATABASE_URL.", CannotStart),
+            ("no pg_hba.conf entry", "Its pg_hba.conf does not let this user connect from here.", CannotStart),
+            ("does not exist", "The user or the database in STILLWAVE_DATABASE_URL does not exist: make it with createuser or createdb.", CannotStart),
+            ("too many", "It has no connection left: raise max_connections, or end what does not need one.", OutOfReach),
+            ("starting up", "It is just starting. Try again in a moment.", OutOfReach),
+            ("SSL", "TLS could not be agreed on: look at sslmode in STILLWAVE_DATABASE_URL.", CannotStart),
+            ("resolve", "The name of its host is not known: check STILLWAVE_DATABASE_URL.", OutOfReach),
+            ("translate host", "The name of its host is not known: check STILLWAVE_DATABASE_URL.", OutOfReach),
         ) if said in told),
-        "Check STILLWAVE_DATABASE_URL, that the server runs, and that this user may connect.",
+        ("Check STILLWAVE_DATABASE_URL, that the server runs, and that this user may connect.", OutOfReach),
     )  # fmt: skip
-    return CannotStart(f"PostgreSQL is out of reach. {what} Nothing was changed.")
+    return kind(f"PostgreSQL is out of reach. {what} Nothing was changed.")
