@@ -23,7 +23,7 @@ from stillwave.accounts import rules, store
 from stillwave.db import audit, rotation
 from stillwave.db.database import PostgresDatabase, Query, SqliteDatabase, open_database
 from stillwave.db.keys import KeyStore, RootKey, handover_file, open_encrypted, parse_root_key
-from stillwave.db.seal import SealBroken, Vault, envelope_head
+from stillwave.db.seal import SealBroken, SealedWriter, Vault, envelope_head
 from stillwave.db.tables import TABLES
 from stillwave.errors import BadInput, CannotStart, ConstraintBroken, NotFound
 from stillwave.reminders import actions as reminders
@@ -33,6 +33,7 @@ from tests.served import Served, Visitor, serving
 
 Database = SqliteDatabase | PostgresDatabase
 LATER = NOW + dt.timedelta(days=1)
+SOUND = bytes(range(256)) * 1000
 CANARY = "the violet kite of Tuesday"
 
 
@@ -55,13 +56,20 @@ def second(settings: Settings) -> Iterator[Database]:
     opened.vault.keys.close()
 
 
-def lived(visitor: Visitor) -> str:
-    """The person has something in every sealed column; returns the id of a session with a sound file."""
+def lived(visitor: Visitor, settings: Settings, database: Database) -> str:
+    """The person has something in most sealed columns; returns the id of a session with a sound file (not rendered)."""
     visitor.screened(none=False, conditions=["pregnancy"])
     session = str(visitor.session(background_only=True)["id"])
     told = visitor.post("/api/v1/progress", json={"date": "2026-11-24", "notes": CANARY}, headers={"Idempotency-Key": "k"})
     assert told.status_code == 201, told.text
-    assert visitor.get(f"/api/v1/sessions/{session}/audio.flac").status_code == 200
+    me = UUID(visitor.get("/api/v1/me").json()["id"])
+    with database.read(me, right="operator") as tx:
+        name = tx.value(rotation.SQL.files_of, user_id=me)
+    settings.audio_dir.mkdir(exist_ok=True)
+    generation, key = database.vault.keys.current(me)
+    with SealedWriter((settings.audio_dir / name).open("wb"), key, name, generation) as file:
+        file.write(SOUND)
+    assert visitor.get(f"/api/v1/sessions/{session}/audio.flac").content == SOUND
     return session
 
 
@@ -142,8 +150,7 @@ def test_every_layer_gets_a_new_key_under_load_and_the_old_ones_are_useless(
     for visitor, person in ((alice, ALICE), (bob, BOB)):
         visitor.sign_up(person)
         visitor.screened()
-    session = lived(alice)
-    sound = alice.get(f"/api/v1/sessions/{session}/audio.flac").content
+    session = lived(alice, settings, second)
     stolen = tmp_path / "stolen"
     stolen.mkdir()
     shutil.copy(settings.keys_file, stolen / "keys.db")
@@ -192,7 +199,7 @@ def test_every_layer_gets_a_new_key_under_load_and_the_old_ones_are_useless(
     thief.keys.close()
 
     # And everything is as it was.
-    assert alice.get(f"/api/v1/sessions/{session}/audio.flac").content == sound
+    assert alice.get(f"/api/v1/sessions/{session}/audio.flac").content == SOUND
     assert CANARY in alice.get("/api/v1/progress").text
     audio = settings.audio_dir
     assert [path.read_bytes()[:4] for path in audio.glob("*.swf")] == [b"SG\0\2"]

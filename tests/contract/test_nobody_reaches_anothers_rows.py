@@ -260,6 +260,12 @@ def ask(visitor: Visitor, route: Route, places: Places) -> httpx.Response:
     sent: dict[str, Any] = {}
     if route.sent is not None:
         sent = {"json" if route.is_api else "data": route.sent}
+    if "/audio." in route.path:  # a sound that is given is not listened to: minutes of it would be rendered
+        with visitor.stream(route.method, places.fill(route.path)) as answer:
+            if answer.status_code >= 300:
+                answer.read()
+                return answer
+            return httpx.Response(answer.status_code)
     return visitor.request(route.method, places.fill(route.path), **sent)
 
 
