@@ -208,14 +208,12 @@ def kills(people: int, times: int, url: str | None, seed: int) -> int:
         poc = folder / "poc.db"
         make(poc, people)
         with _database(url) as one, _database(url) as other:
-            _child("once", poc, folder / "quiet", one or "-")
+            told = json.loads(_child("once", poc, folder / "quiet", one or "-", "--batch-rows", 50).stdout)
             quiet = digests(poc, folder / "quiet", one)
-            began_s = time.perf_counter()
-            _child("once", poc, folder / "measure", "-", "--kill-after", 3600, "--batch-rows", 150)
-            each_s = (time.perf_counter() - began_s) / times * 2
+            each_s = told["begun_s"]["verify"] / times * 2
             ended = 0
             while ended < times:
-                code = _child("once", poc, folder / "killed", other or "-", "--kill-after", chance.uniform(0, each_s), "--batch-rows", 150).returncode
+                code = _child("once", poc, folder / "killed", other or "-", "--kill-after", chance.uniform(0, each_s), "--batch-rows", 50).returncode
                 if code != -signal.SIGKILL:
                     break
                 ended += 1
