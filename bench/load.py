@@ -505,11 +505,7 @@ def fill_postgres(settings: Settings, of: Shape, jobs: int, say: Any = print) ->
 
 def _make_keys(vault: Vault, of: Shape) -> None:
     """Everybody has a data key; in one transaction, for each alone would wait for the disk."""
-    file = vault.keys._file  # noqa: SLF001
-    file.execute("BEGIN")
-    for number in range(len(of.sessions)):
-        vault.keys.create(UUID(user_id_of(of, number)))
-    file.execute("COMMIT")
+    vault.keys.keep({UUID(user_id_of(of, number)): None for number in range(len(of.sessions))})
 
 
 # --- the embedded database -------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ MORNING, EVENING = dt.time(11, 30), dt.time(21, 0)
 TIMES = {"time_zone": "Europe/Berlin", "morning_routine_time": "11:30:00", "evening_routine_time": "21:00:00"}
 AT_MORNING = NOW + dt.timedelta(minutes=30)  # 10:30 UTC is half past eleven in Berlin
 ALL_MAILS = {"morning_mail": True, "evening_mail": True, "weekly_digest": True}
+GONE = "Your Stillwave account is erased"
 
 
 class PostOffice:
@@ -208,7 +209,8 @@ def test_nobody_who_is_off_paused_or_gone_gets_mail(
             accounts.set_status(tx, user_id, "disabled", NOW)
     for day in range(7):
         work(mailed, AT_MORNING + dt.timedelta(days=day), clock)
-    assert post.taken == []
+    # Who is gone hears of that once, and nothing afterwards.
+    assert [mail["Subject"] for mail in post.taken] == ([GONE] if state == "erased" else [])
     with mailed.kit.database.read(right="retention") as tx:
         failed = {job.kind for job in jobs.in_trouble(tx)}
     assert failed <= {"partitions", "retention"}, "the clock of this test jumps, and these two mind"

@@ -199,7 +199,7 @@ def test_logins_codes_and_answers_end_in_their_time(database: Any) -> None:
         for n, made in enumerate([NOW - DAY - HOUR, NOW - DAY, NOW]):
             rows.insert(tx, "idempotency_keys", user_id=alice["id"], key=f"k{n}", request_sha256=f"{hash_}00",
                         status=200, body="sw1.AAAA", created_at=made)  # fmt: skip
-    want = {"sessions": 0, "logins": 2, "recoveries": 1, "idempotency_keys": 1, "unlink_outbox": 0}
+    want = {"sessions": 0, "logins": 2, "recoveries": 1, "idempotency_keys": 1, "unlink_outbox": 0, "passkey_challenges": 0}
     assert {r.table: r.rows for r in actions.due(database, NOW)} == want
     assert {r.table: r.rows for r in actions.retain(database, NOW)} == {**want, "audit_events": 0}
     with database.read() as tx:

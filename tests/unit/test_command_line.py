@@ -295,7 +295,7 @@ def test_a_setting_that_cannot_be_used_is_named(run: Run) -> None:
     refused = run("doctor", STILLWAVE_DATABASE_URL="mysql://x")
     assert (refused.returncode, "postgresql://" in refused.stderr) == (78, True)
     refused = run("doctor", STILLWAVE_DATABASE_URL="postgresql://127.0.0.1:9/x")
-    assert (refused.returncode, "out of reach" in refused.stderr) == (78, True)
+    assert (refused.returncode, "out of reach" in refused.stderr) == (69, True)
 
 
 def test_a_backup_is_made_tried_and_restored(run: Run, tmp_path: Path) -> None:

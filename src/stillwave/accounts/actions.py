@@ -237,6 +237,7 @@ def recover(database: Database, email_text: str, code: str, password: str, now: 
                 _set_password(tx, user.id, password_hash, now)
                 audit.note(tx, user.id, "password.recovered", now)
         if not recovered:
+            normal_email(email_text)  # what is no address, and nobody's spelling either, is said of the address
             raise wrong
 
 
