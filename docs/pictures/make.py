@@ -99,7 +99,7 @@ def photograph(browser: Browser, url: str, email: str, password: str) -> None:
     page.goto("/sign-in")
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(f"{url}/")
     snap(page, "today")
     page.goto("/profile")

@@ -178,7 +178,7 @@ def test_the_second_step_is_sound_at_every_stage(window: Window, page: Page, ser
     page.goto("/sign-in")
     page.get_by_label("E-mail").fill(CHARLIE.email)
     page.get_by_label("Password").fill(CHARLIE.password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", name="One more step")).to_be_visible()
     found += seen_problems(page)
     page.get_by_label("Code").fill(code)
@@ -419,7 +419,7 @@ def test_everything_but_the_player_works_without_scripts(opened: Any) -> None:
     page.get_by_role("button", name="Create account").click()
     page.get_by_label("E-mail").fill(BOB.email)
     page.get_by_label("Password").fill(BOB.password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
     tap(page, "age_group", "18_plus")
     page.get_by_label("None of these apply to me").check()

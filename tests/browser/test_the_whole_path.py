@@ -94,7 +94,7 @@ def sign_up_and_in(page: Page) -> None:
     expect(page.get_by_role("status")).to_contain_text("your account is ready")
     page.get_by_label("E-mail").fill(ALICE.email)
     page.get_by_label("Password").fill(ALICE.password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def answer_screening(page: Page) -> None:

@@ -371,7 +371,7 @@ def test_a_worker_killed_in_the_middle_is_followed_by_one_that_ends_the_work(
     assert duties.worker(
         type(kit)(settings=kit.settings, database=database, limits=kit.limits, mail=kit.mail, clock=after),
         SoundFiles(kit.settings, database),
-    ).run_due("slow") == 1  # fmt: skip
+    ).run_due("slow") >= 1  # fmt: skip  # the backup and the security audit may be due beside it
     with database.read(user_id) as tx:
         assert sessions.audio_row(tx, user_id, session_id).frequency_data is not None
         assert rows.count(tx, "audio_files") == 1

@@ -127,7 +127,7 @@ def targets(admin: psycopg.Connection[Any]) -> dict[str, Table | None]:
 # What housekeeping may; a verb may say for whom. What is not named is refused.
 ENDS = {"select": "acts", "delete": "acts"}
 HOUSEKEEPING = {
-    "logins": ENDS, "recoveries": ENDS, "idempotency_keys": ENDS, "unlink_outbox": ENDS,
+    "logins": ENDS, "recoveries": ENDS, "idempotency_keys": ENDS, "unlink_outbox": ENDS, "passkey_challenges": ENDS,
     "jobs": {**ENDS, "update": "acts"},
     "installation": {"select": "acts", "update": "sees nothing"},  # but for what it knows of the clock
     # Its own line in the chain that it trims; nothing here is six years old.
