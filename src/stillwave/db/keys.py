@@ -19,6 +19,7 @@ import secrets
 import shlex
 import subprocess
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -36,6 +37,7 @@ from stillwave.settings import Settings
 
 KEY_BYTES = 32
 _CACHED_KEYS = 1024
+_TURNS, _MOMENT_S = 5, 0.05
 _COMMAND_S = 30
 # The house's keys; each has its first generation from the moment a key store is made or first opened.
 PURPOSES = ("database", "blind-index", "audit", "key-check")
@@ -206,21 +208,37 @@ class KeyStore:
     # --- the file ---------------------------------------------------------------------------------
 
     def _open(self) -> None:
+        # While a root key is handed over, file, key and hand-over change one after the other; so look a few times.
         refused: CannotStart | None = None
-        for root in self._roots():
-            try:
-                self._file = open_encrypted(self._path, root.derive("key-store"), read_only=self._read_only)
-            except CannotStart as error:
-                refused = refused or error
-                continue
-            self.root, self._wrap = root, AESGCM(root.derive("key-encryption"))
-            if not self._read_only:
-                # A destroyed key must not survive in free pages or a write-ahead log.
-                self._file.execute("PRAGMA secure_delete = ON")
-                self._file.execute("PRAGMA journal_mode = DELETE")
-            self._inode, self._seen = self._path.stat().st_ino, -1
-            return
-        raise refused or RuntimeError("no root key was tried")
+        for turn in range(_TURNS):
+            if turn:
+                time.sleep(_MOMENT_S)
+            for root in self._roots():
+                before = self._inode_now()
+                try:
+                    file = open_encrypted(self._path, root.derive("key-store"), read_only=self._read_only)
+                except CannotStart as error:
+                    refused = refused or error
+                    continue
+                if before not in (None, self._inode_now()):  # replaced meanwhile: this may be the file that is gone
+                    file.close()
+                    break
+                self._file, self.root, self._wrap = file, root, AESGCM(root.derive("key-encryption"))
+                if not self._read_only:
+                    # A destroyed key must not survive in free pages or a write-ahead log.
+                    self._file.execute("PRAGMA secure_delete = ON")
+                    self._file.execute("PRAGMA journal_mode = DELETE")
+                self._inode, self._seen = before or self._path.stat().st_ino, -1
+                return
+            if refused and self._find_root is None:
+                break
+        raise refused or CannotStart(f"The key store {self._path} is replaced again and again. Try again.")
+
+    def _inode_now(self) -> int | None:
+        try:
+            return self._path.stat().st_ino
+        except FileNotFoundError:
+            return None
 
     def _roots(self) -> Iterator[RootKey]:
         """The root key in memory, the one that is set now, and what either of them was handed over to."""
@@ -270,11 +288,7 @@ class KeyStore:
 
     def _freshen(self) -> None:
         """What is in memory is what is in the file, also when another process replaced or changed it."""
-        try:
-            inode = self._path.stat().st_ino
-        except FileNotFoundError:
-            inode = self._inode
-        if inode != self._inode:
+        if self._inode_now() not in (None, self._inode):
             self._file.close()
             self._open()
         seen = self._file.execute("PRAGMA data_version").fetchone()[0]
