@@ -31,7 +31,7 @@ def listening(window: Window, alice: Visitor) -> Page:
 def submit(page: Page, button: str) -> None:
     """The form as a browser without checks of its own would send it."""
     page.evaluate(WITHOUT_BROWSER_CHECKS)
-    page.get_by_role("button", name=button).click()
+    page.get_by_role("button", name=button, exact=True).click()
     page.wait_for_load_state()
 
 
