@@ -29,7 +29,8 @@ const WHY = { NotAllowedError: "Nothing was chosen, or it took too long. Try aga
   SecurityError: "Passkeys do not work under this address. Ask the operator which one to use." };
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
-  form.hidden = !window.PublicKeyCredential;
+  // A passkey belongs to a name; a server that is reached by a number has none.
+  form.hidden = !window.PublicKeyCredential || /^[\d.]+$|:/.test(location.hostname);
   form.addEventListener("submit", async (event) => {
     const told = form.querySelector("[role=alert]"), button = form.querySelector("button");
     event.preventDefault();
