@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import secrets
+from collections.abc import Iterator
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -314,14 +316,23 @@ def people(tx: Tx) -> People:
     return found or People(0, 0, 0)
 
 
+@contextlib.contextmanager
+def _of_nobody_else(**instead: str) -> Iterator[None]:
+    """What somebody else has is refused, in words that do not say so; `instead` has the fields and what to give."""
+    try:
+        yield
+    except ConstraintBroken as error:
+        field = error.name.removeprefix("idx_users_")
+        if field not in instead:
+            raise
+        raise BadInput(field, "cannot be used here", instead[field]) from None
+
+
 def add_phone(tx: Tx, user_id: UUID, phone_text: str, now: dt.datetime) -> None:
     """The number is stored and the account is active. Raises BadInput when it cannot be used."""
-    try:
-        changed = store.set_phone(tx, user_id, normal_phone(phone_text), now)
-    except ConstraintBroken as error:
-        if error.name != "idx_users_phone":
-            raise
-        raise BadInput("phone", "cannot be used here", "another number") from None
+    phone = normal_phone(phone_text)
+    with _of_nobody_else(phone="another number"):
+        changed = store.set_phone(tx, user_id, phone, now)
     if not changed:
         raise Forbidden("This account already has a phone number.")
     audit.note(tx, user_id, "contact.changed", now, fields="phone")
@@ -341,13 +352,8 @@ def change_contact(database: Database, user_id: UUID, wish: Contact, now: dt.dat
         changed = [name for name, old, new in zip(("email", "phone"), before, after, strict=True) if old != new]
         if not changed:
             return None
-        try:
+        with _of_nobody_else(email="another one", phone="another one"):
             store.set_contact(tx, user_id, *after, now)
-        except ConstraintBroken as error:
-            if error.name not in ("idx_users_email", "idx_users_phone"):
-                raise
-            field = "email" if error.name == "idx_users_email" else "phone"
-            raise BadInput(field, "cannot be used here", "another one") from None
         audit.note(tx, user_id, "contact.changed", now, fields=",".join(changed))
     return before[0] if "email" in changed else None
 
@@ -355,12 +361,8 @@ def change_contact(database: Database, user_id: UUID, wish: Contact, now: dt.dat
 def add_address(tx: Tx, user_id: UUID, email_text: str, now: dt.datetime) -> None:
     """The address is the account's from here on. Raises BadInput when it cannot be used, Forbidden when none is due."""
     email = normal_email(email_text)
-    try:
+    with _of_nobody_else(email="another address"):
         changed = store.set_address(tx, account(tx, user_id), email, now)
-    except ConstraintBroken as error:
-        if error.name != "idx_users_email":
-            raise
-        raise BadInput("email", "cannot be used here", "another address") from None
     if not changed:
         raise Forbidden("This account already has an address.")
     audit.note(tx, user_id, "contact.changed", now, fields="email")
@@ -422,8 +424,7 @@ def delete(tx: Tx, user_id: UUID, now: dt.datetime, *, actor: audit.Actor = "sel
     """
     detail |= {f"rows.{table}": count for table, count in portable.counted(tx, user_id).items()}
     jobs.forget(tx, user_id)
-    tx.run(SQL.forget_rejects, user_id=user_id)
-    tx.run(SQL.forget_challenges, user_id=user_id)
+    portable.clear_loose(tx, user_id)
     if not tx.run(SQL.delete_user, user_id=user_id):
         raise NotFound("There is no such account.")
     audit.note(tx, user_id, "account.erased", now, actor=actor, **detail)

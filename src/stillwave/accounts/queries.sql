@@ -41,12 +41,6 @@ SELECT email_index FROM users WHERE id = :user_id;
 UPDATE users SET email = :email, email_index = :email_index, updated_at = :now
 WHERE id = :user_id AND account_status = 'address_required';
 
--- name: forget_rejects!
-DELETE FROM promotion_rejects WHERE user_id = :user_id;
-
--- name: forget_challenges!
-DELETE FROM passkey_challenges WHERE user_id = :user_id;
-
 -- name: set_contact!
 UPDATE users SET email = :email, email_index = :email_index, phone_number = :phone_number, phone_index = :phone_index,
     updated_at = :now

@@ -27,6 +27,7 @@ from typing import Any, Literal, Protocol, Self
 import msgspec
 
 from stillwave.db.database import PostgresDatabase, SqliteDatabase
+from stillwave.db.keys import sync_folder
 from stillwave.db.seal import CHUNK_BYTES, SealBroken, SealedWriter, read_sealed, sealed_size
 from stillwave.db.tables import tables_on
 from stillwave.errors import BadBackup, StorageFull
@@ -145,22 +146,13 @@ class Writer:
             self._sealed.close()
             if kind is None:
                 self._aside.rename(self._path)
-                _settle(self._path.parent)
+                sync_folder(self._path.parent)
         except OSError as trouble:
             if kind is None:
                 raise _disk_trouble(self._path, trouble) from trouble
         finally:
             with contextlib.suppress(OSError):
                 self._aside.unlink(missing_ok=True)
-
-
-def _settle(folder: Path) -> None:
-    """The folder's list of names is on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _disk_trouble(path: Path, error: OSError) -> StorageFull:

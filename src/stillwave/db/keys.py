@@ -424,6 +424,12 @@ class KeyStore:
             self._freshen()
             return self._file.execute("SELECT 1 FROM data_keys WHERE user_id = ?", (str(user_id),)).fetchone() is not None
 
+    def is_erased(self, user_id: UUID) -> bool:
+        """Whether there is a tombstone of this person."""
+        with self._lock:
+            self._freshen()
+            return self._file.execute("SELECT 1 FROM tombstones WHERE user_id = ?", (str(user_id),)).fetchone() is not None
+
     def erased(self) -> list[tuple[UUID, dt.datetime]]:
         """Everybody who was erased, and when, oldest first."""
         with self._lock:

@@ -19,6 +19,8 @@ Key = tuple[Any, ...]
 # What the database itself adds to a list of texts, where it cannot seal.
 CLEAR = "adverse:"
 _AT_ONCE = 1000
+# Retention classes that an erasure leaves alone: their rows end by themselves.
+_OUTLIVES = ("audit", "outbox", "statement")
 
 
 def exported(table: Table) -> list[tuple[str, Column]]:
@@ -60,7 +62,7 @@ def counted(tx: Tx, user_id: UUID) -> dict[str, int]:
     """How many rows of the person stand in each table that erasure empties; tables without any are left out."""
     found = {}
     for table in TABLES:
-        if table.owner and table.retention not in ("audit", "outbox", "statement", "challenge"):
+        if table.owner and table.retention not in (*_OUTLIVES, "challenge"):  # a challenge lasts five minutes anyway
             text = f"SELECT count(*) AS n FROM {table.name} WHERE {table.owner} ="  # noqa: S608  names of the catalogue
             query = Query(f"count_{table.name}", f"{text} :user_id", f"{text} %(user_id)s")
             found[table.name] = int(tx.value(query, user_id=user_id))
@@ -143,6 +145,13 @@ def clear(tx: Tx, user_id: UUID, table: Table) -> None:
     """The table holds no row of the person."""
     text = f"DELETE FROM {table.name} WHERE {table.owner} ="  # noqa: S608  names of the catalogue
     tx.run(Query(f"clear_{table.name}", f"{text} :user_id", f"{text} %(user_id)s"), user_id=user_id)
+
+
+def clear_loose(tx: Tx, user_id: UUID) -> None:
+    """Tables that no reference empties along with the account hold no row of the person; `jobs.forget` has the jobs."""
+    for table in TABLES:
+        if table.owner and table.name not in ("users", "jobs") and not table.foreign_keys and table.retention not in _OUTLIVES:
+            clear(tx, user_id, table)
 
 
 def _stored(tx: Tx, user_id: UUID, table: Table, column: Column, row: Row, value: Any) -> Any:  # noqa: ANN401

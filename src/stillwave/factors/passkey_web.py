@@ -9,11 +9,12 @@ import msgspec
 from litestar import Request, Response
 from litestar.params import FromPath, JSONBody, URLEncodedBody
 
-from stillwave.accounts.rules import Password, device_name
+from stillwave.accounts.rules import device_name
 from stillwave.accounts.web import Opened
 from stillwave.errors import BadInput, Conflict, NotSignedIn, TooMany
 from stillwave.factors import passkeys
 from stillwave.factors.passkeys import Added, Listed, Made, Name, Shown
+from stillwave.factors.web import OnePassword
 from stillwave.web import gate, pages
 from stillwave.web.intake import read_form
 from stillwave.web.kit import address_of, kit_of
@@ -21,12 +22,6 @@ from stillwave.web.routes import api_get, api_patch, api_post, page_post
 
 Form = URLEncodedBody[dict[str, Any]]
 Ask = Request[Any, Any, Any]
-
-
-class OnePassword(msgspec.Struct, forbid_unknown_fields=True):
-    """The password, asked for again."""
-
-    password: Password
 
 
 class OneName(msgspec.Struct, forbid_unknown_fields=True):

@@ -69,7 +69,7 @@ def take_in(database: AnyDatabase, file: BinaryIO, password: str, now: dt.dateti
     email = normal_email(user["email"])
     check_password(password, (email, email.partition("@")[0], "stillwave"))
     password_hash = passwords.hashed(password)
-    if about.person in {user_id for user_id, _ in database.vault.keys.erased()}:
+    if database.vault.keys.is_erased(about.person):
         raise Conflict("This person was erased here. That is final: somebody who was erased makes a new account.")
     _make_months(database, found)
     had_key = database.vault.keys.holds(about.person)
