@@ -3,12 +3,14 @@
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 import psycopg
 import pytest
 
 from tests.learning_database import SQL, T0, Database
 
 only_postgres = pytest.mark.parametrize("engine", ["postgres"])
+only_sqlite = pytest.mark.parametrize("engine", ["sqlite"])
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -119,6 +121,36 @@ def test_cleanup_keeps_premium_recent_and_restricted(postgres: Database) -> None
             for name, person in people.items()}  # fmt: skip
     assert left == {"free": 1, "premium": 3, "restricted": 3}
     assert {name: postgres.profile(person) for name, person in people.items()} == kept  # nothing is unlearned
+
+
+@only_sqlite
+def test_a_feedback_costs_the_same_whoever_else_is_there(database: Database) -> None:
+    """Counted in steps of SQLite's machine. A subquery about everybody made it grow with each person."""
+    person = database.person()
+
+    def steps(day: int) -> int:
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        session = database.session(person, T0 + timedelta(days=day), target_frequency=10.0, target_state="calm_focus")
+        database.connection.set_progress_handler(step, 10)
+        database.feedback(person, session, T0 + timedelta(days=day), rating=4)
+        database.connection.set_progress_handler(None, 10)
+        return count
+
+    steps(0)
+    alone = steps(1)
+    state = msgspec.json.encode(database.state(person)).decode()
+    for _ in range(40):
+        database.run("INSERT INTO neural_profiles (user_id, optimal_transition_time, sensitivity_level, contraindications,"
+                     " base_frequency_response) VALUES (?, 240, 5, '[]', ?)", database.person(), state)  # fmt: skip
+    database.run("ANALYZE")
+    assert alone > 500
+    assert steps(2) < 1.1 * alone
 
 
 @only_postgres

@@ -7,7 +7,8 @@ DROP VIEW IF EXISTS rebuild_neural_profile;
 CREATE VIEW rebuild_neural_profile AS SELECT user_id, updated_at AS since FROM neural_profiles WHERE false;
 
 CREATE TRIGGER rebuild_neural_profile_fold INSTEAD OF INSERT ON rebuild_neural_profile
-WHEN NEW.user_id IN (SELECT user_id FROM learning_person) AND NEW.user_id NOT IN (SELECT user_id FROM learning_pause)
+WHEN EXISTS (SELECT 1 FROM learning_person WHERE user_id = NEW.user_id)
+ AND NOT EXISTS (SELECT 1 FROM learning_pause WHERE user_id = NEW.user_id)
 BEGIN
     INSERT INTO start_neural_profile (user_id) VALUES (NEW.user_id);
     INSERT INTO learning_fold (user_id, state, folded_at, folded_id)
@@ -16,7 +17,7 @@ BEGIN
     ORDER BY created_at DESC, feedback_id DESC LIMIT 1;
     INSERT INTO learning_fold (user_id, state, folded_at, folded_id)
     SELECT user_id, state, folded_at, folded_id FROM learning_origin
-    WHERE user_id = NEW.user_id AND user_id NOT IN (SELECT user_id FROM learning_fold);
+    WHERE user_id = NEW.user_id AND NOT EXISTS (SELECT 1 FROM learning_fold WHERE user_id = NEW.user_id);
     DELETE FROM learning_checkpoint
     WHERE user_id = NEW.user_id AND (created_at, feedback_id)
           > (SELECT folded_at, folded_id FROM learning_fold WHERE user_id = NEW.user_id);
@@ -93,7 +94,7 @@ DROP VIEW IF EXISTS start_neural_profile;
 CREATE VIEW start_neural_profile AS SELECT user_id FROM neural_profiles WHERE false;
 
 CREATE TRIGGER start_neural_profile_row INSTEAD OF INSERT ON start_neural_profile
-WHEN NEW.user_id NOT IN (SELECT user_id FROM neural_profiles)
+WHEN NOT EXISTS (SELECT 1 FROM neural_profiles WHERE user_id = NEW.user_id)
 BEGIN
     INSERT INTO neural_profiles (user_id, optimal_transition_time, sensitivity_level, contraindications)
     SELECT NEW.user_id, 240, 5,

@@ -1,4 +1,4 @@
--- The profile learns from a new feedback.
+-- The profile learns from a new feedback. (EXISTS about this person, here and in what it calls: IN would go through everybody.)
 DROP TRIGGER IF EXISTS after_session_feedback;
 CREATE TRIGGER after_session_feedback AFTER INSERT ON session_feedback
 WHEN NEW.learns = 1
@@ -6,7 +6,7 @@ BEGIN
     -- Given while learning is off for this person: kept, and never learned from later.
     UPDATE session_feedback SET learns = 0
     WHERE user_id = NEW.user_id AND id = NEW.id AND session_start_time = NEW.session_start_time
-      AND NEW.user_id NOT IN (SELECT user_id FROM learning_person);
+      AND NOT EXISTS (SELECT 1 FROM learning_person WHERE user_id = NEW.user_id);
 
     INSERT INTO start_neural_profile (user_id)
     SELECT user_id FROM learning_person WHERE user_id = NEW.user_id;
@@ -18,8 +18,8 @@ BEGIN
     SELECT user_id, base_frequency_response, '', ''
     FROM neural_profiles
     WHERE user_id = NEW.user_id
-      AND user_id IN (SELECT user_id FROM learning_person)
-      AND user_id IN (SELECT user_id FROM learning_readable)
+      AND EXISTS (SELECT 1 FROM learning_person WHERE user_id = NEW.user_id)
+      AND EXISTS (SELECT 1 FROM learning_readable WHERE user_id = NEW.user_id)
       AND NOT EXISTS (SELECT 1 FROM profile_history
                       WHERE user_id = NEW.user_id AND created_at >= NEW.created_at
                         AND (created_at, feedback_id) > (NEW.created_at, NEW.id));
