@@ -55,16 +55,16 @@ SELECT coalesce(sum(position_s), 0) AS seconds FROM sessions
 WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now;
 
 -- name: session_before
--- The latest session with a beat to this state that was heard, with its latest rating.
-SELECT b.plan,
-       (SELECT f.rating FROM session_feedback f
-        WHERE f.user_id = b.user_id AND f.session_id = b.id AND f.session_start_time = b.start_time
-          AND f.session_start_time >= :since AND f.session_start_time <= :now  -- opens these months only
-        ORDER BY f.created_at DESC, f.id DESC LIMIT 1) AS rating
-FROM (SELECT user_id, id, start_time, plan FROM sessions
-      WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now AND target_state = :target_state AND target_frequency IS NOT NULL
-        AND plan IS NOT NULL AND (end_time IS NOT NULL OR position_s > 0)
-      ORDER BY id DESC LIMIT 1) AS b;
+-- The latest session with a beat to this state that was heard.
+SELECT id, start_time, plan FROM sessions
+WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now AND target_state = :target_state
+  AND target_frequency IS NOT NULL AND plan IS NOT NULL AND (end_time IS NOT NULL OR position_s > 0)
+ORDER BY id DESC LIMIT 1;
+
+-- name: latest_rating
+SELECT rating FROM session_feedback
+WHERE user_id = :user_id AND session_id = :session_id AND session_start_time = :start_time
+ORDER BY created_at DESC, id DESC LIMIT 1;
 
 -- name: has_heard
 SELECT count(*) AS n FROM (

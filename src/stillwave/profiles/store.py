@@ -112,8 +112,9 @@ class _DiaryRow(msgspec.Struct, frozen=True):
 
 
 class _BeforeRow(msgspec.Struct, frozen=True):
+    id: UUID
+    start_time: dt.datetime
     plan: str
-    rating: int | None
 
 
 class _Dealt(msgspec.Struct, frozen=True):
@@ -251,8 +252,9 @@ def before(tx: Tx, user_id: UUID, target_state: str, now: dt.datetime) -> Before
     for since in (now - _RECENT, _BEGINNING):
         row = tx.one(_BeforeRow, SQL.session_before, user_id=user_id, target_state=target_state, since=since, now=now)
         if row is not None:
-            break
-    return Before(msgspec.json.decode(row.plan, type=Plan), row.rating) if row else None
+            rating = tx.value(SQL.latest_rating, user_id=user_id, session_id=row.id, start_time=row.start_time)
+            return Before(msgspec.json.decode(row.plan, type=Plan), rating)
+    return None
 
 
 def has_heard(tx: Tx, user_id: UUID) -> bool:

@@ -24,8 +24,6 @@ from stillwave.sound import programme as sound
 from stillwave.web.gate import Me
 
 _AT_ONCE = 500
-# How far back a page of sessions is looked for before all months are: keen people fill it soon.
-_BACK = (dt.timedelta(days=100), dt.timedelta(days=300))
 # The kind of the job that measures a session's sound.
 MEASURE = "measure"
 # The hours of the day in which a morning or an evening session is suggested.
@@ -111,9 +109,7 @@ def page(
         raise BadInput("to_state", "is not one that sessions lead to", list(STATES))
     if rated not in ("", "yes", "no"):
         raise BadInput("rated", "is not understood", ["yes", "no"])
-    last = min(now, moment(before)) if now else None
-    since = tuple(last - back for back in _BACK) if last else ()
-    return store.page(tx, user_id, before, most, since=since, state=state, rated=rated)
+    return store.page(tx, user_id, before, most, now=now, state=state, rated=rated)
 
 
 def everything(tx: Tx, user_id: UUID) -> Iterator[SessionRow]:

@@ -10,6 +10,24 @@ SELECT id, start_time, end_time, session_type, initial_state, target_state, effe
        base_frequency, target_frequency, volume_level, position_s, plan, programme, arm, arm_revealed_at
 FROM sessions WHERE user_id = :user_id AND id = :id AND start_time = :start_time;
 
+-- name: page_of_sessions
+-- Newest first, older than a given id, which holds the start time: each month's key gives its rows in that order, so no
+-- more is read than is shown. An empty `state` leaves out nothing.
+SELECT id, start_time, end_time, session_type, initial_state, target_state, effectiveness_rating,
+       base_frequency, target_frequency, volume_level, position_s, plan, programme, arm, arm_revealed_at
+FROM sessions
+WHERE user_id = :user_id AND start_time >= :since AND start_time <= :until AND id < :before_id
+  AND (CAST(:state AS TEXT) = '' OR target_state = CAST(:state AS TEXT))
+ORDER BY id DESC
+LIMIT :most;
+
+-- name: ratings_between
+-- Of all sessions of a page at once. Beside them in one query, each month would get a plan over all months.
+SELECT session_id, rating FROM session_feedback
+WHERE user_id = :user_id AND session_id >= :oldest AND session_id <= :newest
+  AND session_start_time >= :since AND session_start_time <= :until
+ORDER BY created_at, id;
+
 -- name: set_position!
 UPDATE sessions SET position_s = :position_s
 WHERE user_id = :user_id AND id = :id AND start_time = :start_time;

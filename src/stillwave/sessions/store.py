@@ -17,6 +17,8 @@ from stillwave.sound.programme import Programme
 SQL = Queries(Path(__file__).parent)
 _BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)  # start times are whole ones
+_RECENT = dt.timedelta(days=100)  # keen people fill a page by then
+_FILTERED_AT_ONCE = 100  # sessions whose ratings are looked at together
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,11 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(self.programme, type=Programme) if self.programme else None
 
 
+class _Told(msgspec.Struct, frozen=True):
+    session_id: UUID
+    rating: int | None
+
+
 class AudioRow(msgspec.Struct, frozen=True):
     """The canonical sound file of a session; it may have to be rendered (again) first."""
 
@@ -86,23 +93,48 @@ def by_id(tx: Tx, user_id: UUID, session_id: UUID) -> SessionRow | None:
 
 
 def page(
-    tx: Tx, user_id: UUID, before: UUID, most: int, *, since: tuple[dt.datetime, ...] = (), state: str = "", rated: str = ""
+    tx: Tx, user_id: UUID, before: UUID, most: int, *, now: dt.datetime | None = None, state: str = "", rated: str = ""
 ) -> list[SessionRow]:
     """At most `most` sessions made before the id `before`, newest first; only those to `state`, only (un)rated ones.
 
-    They are looked for since each time of `since` in turn, then in all that is older: once a page is full, the months
-    before need not be opened.
+    With `now` the recent months are looked at first, then as far as the page takes at the pace found there, then all:
+    months that are not needed are not opened.
     """
     rows: list[SessionRow] = []
     until = moment(before)
-    for first in (*since, _BEGINNING):
-        if len(rows) < most and first <= until:
-            rows += tx.all(
-                SessionRow, SQL.page_of_sessions, user_id=user_id, before_id=before, since=first, until=until,
-                most=most - len(rows), state=state, rated=rated,
-            )  # fmt: skip
-            until = first - _MILLISECOND
-    return rows
+    since = min(now, until) - _RECENT if now else _BEGINNING
+    looks = 1
+    while len(rows) < most:
+        wanted = _FILTERED_AT_ONCE if rated else most - len(rows)
+        found = tx.all(SessionRow, SQL.page_of_sessions, user_id=user_id, before_id=before, since=since, until=until,
+                       most=wanted, state=state)  # fmt: skip
+        if rated:
+            rows += [row for row in _with_ratings(tx, user_id, found) if (rated == "yes") == (row.feedbacks > 0)]
+        else:
+            rows += found
+        if len(found) == wanted:
+            before, until = found[-1].id, found[-1].start_time
+        elif since == _BEGINNING:
+            break
+        else:
+            until, looks = since - _MILLISECOND, looks + 1
+            further = _RECENT * min(100, 1.5 * (most - len(rows)) / len(rows)) if rows and looks == 2 else None
+            since = max(_BEGINNING, since - further) if further else _BEGINNING
+    return rows[:most] if rated else _with_ratings(tx, user_id, rows)
+
+
+def _with_ratings(tx: Tx, user_id: UUID, rows: list[SessionRow]) -> list[SessionRow]:
+    """The sessions, newest first, each with its latest rating and how many there are."""
+    if not rows:
+        return []
+    told: dict[UUID, list[int | None]] = {}
+    for one in tx.all(_Told, SQL.ratings_between, user_id=user_id, oldest=rows[-1].id, newest=rows[0].id,
+                      since=rows[-1].start_time, until=rows[0].start_time):  # fmt: skip
+        told.setdefault(one.session_id, []).append(one.rating)
+    return [
+        msgspec.structs.replace(row, rating=told[row.id][-1], feedbacks=len(told[row.id])) if row.id in told else row
+        for row in rows
+    ]
 
 
 def audio(tx: Tx, user_id: UUID, session_id: UUID) -> AudioRow | None:
