@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -24,6 +24,8 @@ from stillwave.settings import Settings, load
 if TYPE_CHECKING:
     from stillwave.db.database import PostgresDatabase, SqliteDatabase
     from stillwave.db.keys import RootKey
+    from stillwave.promote.copy import Run
+    from stillwave.promote.report import Report
     from stillwave.promote.sources import OwnSource, PocSource
 
 _SOME_REJECTED = 3
@@ -45,6 +47,8 @@ def promote(
     to: Annotated[str | None, typer.Option("--to", help="postgresql://... or the folder of a new embedded database.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would happen, and change nothing.")] = False,  # noqa: FBT002
     merge: Annotated[bool, typer.Option("--merge", help="The target may hold people; the same e-mail is the same person.")] = False,  # noqa: FBT002
+    follow: Annotated[bool, typer.Option("--follow", help="The source stays in use: copy on what changes there, until the switch.")] = False,  # noqa: FBT002
+    cut_over: Annotated[bool, typer.Option("--cut-over", help="The switch: the source takes no more writes, the rest is copied and checked.")] = False,  # noqa: FBT002
     from_key: Annotated[Path | None, typer.Option("--from-key", help="The root key of a Stillwave source.", show_default="root.key beside it")] = None,
     report: ReportFile = None,
     sample: Sample = 20,
@@ -66,7 +70,12 @@ def promote(
         if isinstance(opened, sources.OwnSource) and settings.database_url is None and settings.database_file.exists() \
                 and settings.database_file.samefile(source / "stillwave.db" if source.is_dir() else source):
             raise errors.BadInput("--to", "is the source itself", "another folder")
-        _run(opened, settings, merge=merge, person=None, report=report, sample=sample, quiet=quiet, as_json=as_json)
+        live = None
+        if follow or cut_over:
+            if merge or not isinstance(opened, sources.OwnSource):
+                raise errors.BadInput("--follow and --cut-over", "copy a whole Stillwave that runs", "--from its data folder, without --merge")
+            live = _Live(opened, source / "stillwave.db" if source.is_dir() else source, cut_over=cut_over)
+        _run(opened, settings, merge=merge, person=None, live=live, report=report, sample=sample, quiet=quiet, as_json=as_json)
     finally:
         opened.close()
 
@@ -216,7 +225,7 @@ def _show_plan(source: PocSource | OwnSource, *, quiet: bool, as_json: bool) -> 
 
 def _run(
     source: PocSource | OwnSource, settings: Settings, *, merge: bool, person: UUID | None, report: Path | None,
-    sample: int, quiet: bool, as_json: bool,
+    sample: int, quiet: bool, as_json: bool, live: _Live | None = None,
 ) -> None:  # fmt: skip
     from stillwave.db.keys import load_root_key
     from stillwave.promote import copy, verify
@@ -224,12 +233,25 @@ def _run(
     from stillwave.web.kit import system_clock
 
     began_s = time.monotonic()
-    with _open_target(settings) as target, _bars(quiet=quiet or as_json) as step:
+    with _open_target(settings) as target:
         root = load_root_key(settings, may_create=False)
-        run = copy.Run(source, target, system_clock(), merge=merge, person=person, audio=settings.audio_dir, progress=step)
-        run.copy()
-        checks = verify.verify(run, people=sample)
-        made = reports.made(run, checks, system_clock(), time.monotonic() - began_s)
+        with _bars(quiet=quiet or as_json) as step:
+            run = copy.Run(source, target, system_clock(), merge=merge, person=person, audio=settings.audio_dir, progress=step)
+            run.copy()
+        if live is not None and not live.cut_over:
+            _follow(live, run, quiet=quiet or as_json)
+            return
+        if live is not None:
+            made = _switch(live, run, sample, quiet=quiet or as_json)
+        else:
+            made = reports.made(run, verify.verify(run, people=sample), system_clock(), time.monotonic() - began_s)
+    _tell(made, settings, root, report=report, quiet=quiet, as_json=as_json)
+
+
+def _tell(made: Report, settings: Settings, root: RootKey, *, report: Path | None, quiet: bool, as_json: bool) -> None:
+    """The report is written and shown, and the exit status is its own."""
+    from stillwave.promote import report as reports
+
     forms = {".json": reports.as_json, ".html": reports.as_html}
     if report is not None:
         try:
@@ -248,6 +270,49 @@ def _run(
         raise typer.Exit(1)
     if made.rejected:
         raise typer.Exit(_SOME_REJECTED)
+
+
+class _Live(NamedTuple):
+    """A source that is in use, its file, and whether this run is the switch."""
+
+    source: OwnSource
+    file: Path
+    cut_over: bool
+
+
+_LOOK_EVERY_S = 5.0
+
+
+def _follow(live: _Live, run: Run, *, quiet: bool) -> None:
+    from stillwave.promote import follow
+    from stillwave.web.kit import system_clock
+
+    def told(people: int) -> None:
+        if people and not quiet:
+            say(f"{system_clock():%H:%M:%S} {people} {'person' if people == 1 else 'people'} copied anew")
+
+    if not quiet:
+        say("Following. Ctrl+C ends it; --follow begins it again, --cut-over (from another terminal) is the switch.")
+    try:
+        follow.keep_up(run, live.source, live.file, told, lambda: time.sleep(_LOOK_EVERY_S))
+    except KeyboardInterrupt:
+        return
+    if not quiet:
+        say("The switch has begun elsewhere: following ends.")
+
+
+def _switch(live: _Live, run: Run, sample: int, *, quiet: bool) -> Report:
+    from stillwave.promote import follow
+    from stillwave.web.kit import system_clock
+
+    made = follow.switch(run, live.source, live.file, sample, system_clock)
+    if not quiet:
+        say(f"Nobody could write for {made.frozen_s:.1f} s; {made.people} {'person was' if made.people == 1 else 'people were'} copied in that time.")
+        if made.report.whole:
+            say(plain(f"The old database takes no more writes while {live.file.name}.moved lies beside it. Stop its server now."))
+        else:
+            say("[bold red]The old database stays in use.[/]")
+    return made.report
 
 
 def _next(settings: Settings) -> str:

@@ -189,6 +189,12 @@ def _postgres_fill(tx: PostgresTx, table: Table, many: Sequence[Row]) -> None:
         ) from None
 
 
+def clear(tx: AnyTx, table: Table, person: UUID) -> None:
+    """None of the person's rows is in the table, which must be `unguarded`."""
+    mark = "%s" if isinstance(tx, PostgresTx) else "?"
+    tx.connection.execute(f"DELETE FROM {table.name} WHERE {table.owner} = {mark}", [str(person)])  # noqa: S608  catalogue
+
+
 def months(tx: AnyTx, wanted: Iterable[str]) -> None:
     """The partitions of these months (`2026-01`) exist, where there are partitions."""
     if isinstance(tx, PostgresTx):
@@ -257,10 +263,11 @@ class Digest:
 class Canonical:
     """What a row of a table says, whatever the engine and whichever keys sealed it.
 
-    Sealed values are open, JSON is written in one way, and what depends on the root key is left out.
+    Sealed values are open unless `sealed` leaves them as they are, JSON is written in one way, and what depends on the root
+    key is left out.
     """
 
-    def __init__(self, table: Table, vault: Vault) -> None:
+    def __init__(self, table: Table, vault: Vault, *, sealed: bool = False) -> None:
         names = columns(table)
         kinds = {name: column for column in table.columns for name, _ in column.on("sqlite")}
         self._table, self._vault = table.name, vault
@@ -270,6 +277,9 @@ class Canonical:
         self._texts = [(at, name) for at, name in enumerate(names) if kinds[name].kind == TEXTS]
         self._sealed = [(at, f"{table.name}.{name}") for at, name in enumerate(names)
                         if kinds[name].sealed and kinds[name].kind != TEXTS]
+        if sealed:
+            self._json += [at for at, _ in self._texts]
+            self._sealed, self._texts = [], []
         self._owner = names.index(table.owner) if table.owner else None
         self._id = next((names.index(name) for name in ("id", "feedback_id") if name in names), self._owner)
 

@@ -13,7 +13,7 @@ from stillwave.db.handle import Database, Queries, Query, Tx
 from stillwave.db.keys import KeyStore, RootKey, load_root_key
 from stillwave.db.postgres import PostgresDatabase
 from stillwave.db.seal import Vault
-from stillwave.db.sqlite import SqliteDatabase
+from stillwave.db.sqlite import SqliteDatabase, moved_file
 from stillwave.errors import CannotStart
 from stillwave.settings import Settings
 
@@ -55,6 +55,11 @@ def _opened(settings: Settings) -> SqliteDatabase | PostgresDatabase:
             settings.keys_file.unlink()
             raise _keys_are_missing(settings)
         return database
+    if (moved := moved_file(settings.database_file)).exists():
+        raise CannotStart(
+            f"The database in {settings.data_dir} has moved, or is moving. Set STILLWAVE_DATABASE_URL to where it is now. To go on "
+            f"here after all, and without what was written there since, delete the file {moved}."
+        )
     if settings.database_file.exists() and not settings.keys_file.exists():
         raise _keys_are_missing(settings)
     _, vault = open_vault(settings, has_data=settings.database_file.exists())

@@ -117,6 +117,11 @@ def _sqlite_unique(connection: sqlcipher.Connection, table: str, columns: list[s
     return "unknown"
 
 
+def moved_file(path: Path) -> Path:
+    """Where this file is, nobody writes to the database at `path` any more: it is moving, or has moved."""
+    return Path(f"{path}.moved")
+
+
 class SqliteDatabase:
     """The embedded default: one encrypted file, WAL, one writer at a time."""
 
@@ -129,6 +134,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, vault: Vault, *, read_only: bool = False) -> None:
         self._path, self.vault, self._read_only = path, vault, read_only
+        self._moved = moved_file(path)
         self._idle: queue.LifoQueue[sqlcipher.Connection] = queue.LifoQueue()
         self._slots = threading.BoundedSemaphore(self.connections)
         # Writers of this process queue here; SQLite's own busy wait is neither fair nor quick.
@@ -205,6 +211,8 @@ class SqliteDatabase:
         self, acting: uuid.UUID | None = None, *, right: Right | None = None  # noqa: ARG002
     ) -> Iterator[SqliteTx]:
         with self._turn(), self._transaction("BEGIN IMMEDIATE") as tx:
+            if self._moved.exists():  # whoever makes that file waits for the writer that did not see it
+                raise Unavailable("Stillwave is moving to another database. Nothing was stored; please try again in a minute.")
             yield tx
 
     @contextmanager

@@ -46,7 +46,7 @@ _PEOPLE = 4000  # whose profiles are made in one transaction
 _KEYS_IN_MEMORY = 300_000
 _TRIES = 8
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.swf")
-_MONTH_AT = {"sessions": 2, "session_feedback": 3, "audio_files": 3}
+MONTH_AT = {"sessions": 2, "session_feedback": 3, "audio_files": 3}
 _TABLE_OF = {"no_preferences": "user_preferences"}
 
 
@@ -339,7 +339,7 @@ class Run:
         rows = [item.row for item in items if item.row is not None]
         if into is USERS and isinstance(self.source, PocSource):
             self.target.vault.keys.keep({UUID(str(row[0])): None for row in rows})
-        rejects = [self._sealed(reject) for item in items for reject in item.rejects]
+        rejects = [self.sealed(reject) for item in items for reject in item.rejects]
         for item in items:
             after.counts["read"] += item.read
             after.counts.update(item.why)
@@ -370,7 +370,7 @@ class Run:
     @contextmanager
     def _transaction(self, tables: Sequence[Table], rows: Sequence[Row]) -> Iterator[AnyTx]:
         with self.target.write(right="operator") as tx:
-            at = _MONTH_AT.get(tables[0].name)
+            at = MONTH_AT.get(tables[0].name)
             if at is not None:
                 wanted = {str(row[at])[:7] for row in rows} - self._months
                 bulk.months(tx, wanted)
@@ -379,7 +379,7 @@ class Run:
         if at is not None:
             self._months |= wanted
 
-    def _sealed(self, reject: Row) -> Row:
+    def sealed(self, reject: Row) -> Row:
         if reject[-1] is None:
             return reject
         owner, key = UUID(reject[0]), UUID(reject[1])
@@ -449,48 +449,63 @@ class Run:
         for each in source.tables():
             self._totals[each.name] = source.count(each.name)
             self._persist(each.name, lambda step, each=each: self._own_step(source, each, step))  # type: ignore[misc]
-        self._persist("files", lambda step: self._files(source, step))
+        if self.person is None:
+            self.bury(source)
+        self._persist("files", lambda step: self.files(source, step))
+
+    def bury(self, source: OwnSource) -> None:
+        """Whoever was erased at the source has no key at the target either, and a tombstone, so that no backup brings them back."""
+        keys = self.target.vault.keys
+        if source.vault.keys is not keys:
+            for who, when in source.vault.keys.erased():
+                if not keys.is_erased(who):
+                    keys.destroy(who, when)
 
     def _own_step(self, source: OwnSource, each: Table, step: Step) -> None:
         if step.done:
             return
-        canonical = Canonical(each, source.vault)
         self.progress(step.name, step.counts["read"], self._totals[step.name])
+        with source.database.read(right="operator") as read:
+            held: list[Item] = []
+            size = 0
+            after = json.loads(step.position) if step.position else None
+            for item in self.own_items(source, each, bulk.rows(read, each, person=self.person, after=after)):
+                held.append(item)
+                size += sum(len(value) for value in item.told.row or () if value)
+                if len(held) >= self.batch_rows or size >= _BATCH_BYTES:
+                    self.take_keys(source, held)
+                    self._commit(step, each, held)
+                    held, size = [], 0
+            step.done = True
+            self.take_keys(source, held)
+            self._commit(step, each, held)
+
+    def own_items(self, source: OwnSource, each: Table, rows: Iterator[Row]) -> Iterator[Item]:
+        """The rows of a table of ours on their way, in the order of its key: under the target's root key, or rejected."""
+        canonical = Canonical(each, source.vault)
         shared = source.vault.key_check() == self.target.vault.key_check()
         names = bulk.columns(each)
         where = [names.index(name) for name in each.key]
         owner = names.index(each.owner or "")
         prior: tuple[str, str] = ("", "")
-        with source.database.read(right="operator") as read:
-            held: list[Item] = []
-            size = 0
-            after = json.loads(step.position) if step.position else None
-            for row in bulk.rows(read, each, person=self.person, after=after):
-                position = key_text([row[at] for at in where])
-                told = Told(row, row[owner], position, ())
-                try:
-                    plain = canonical(row)
-                except (SealBroken, NotFound):  # sealed for somebody else, altered, or the key is gone
-                    kept = json.dumps(dict(zip(names, row, strict=True)))
-                    reject = self._reject(each.name, told, "rejected", "unreadable", kept)
-                    held.append(Item(position, None, b"", (reject,), ("unreadable",), (), 1, told))
-                    continue
-                moved = row
-                if not shared and each is USERS:
-                    moved = self._indexed_anew(source, row)
-                elif not shared and each in (EVENTS, HEADS):
-                    moved, prior = self._chained_anew(source, each, row, prior)
-                held.append(Item(position, moved, plain, (), (), (), 1, told))
-                size += sum(len(value) for value in row if value)
-                if len(held) >= self.batch_rows or size >= _BATCH_BYTES:
-                    self._take_keys(source, held)
-                    self._commit(step, each, held)
-                    held, size = [], 0
-            step.done = True
-            self._take_keys(source, held)
-            self._commit(step, each, held)
+        for row in rows:
+            position = key_text([row[at] for at in where])
+            told = Told(row, row[owner], position, ())
+            try:
+                plain = canonical(row)
+            except (SealBroken, NotFound):  # sealed for somebody else, altered, or the key is gone
+                kept = json.dumps(dict(zip(names, row, strict=True)))
+                reject = self._reject(each.name, told, "rejected", "unreadable", kept)
+                yield Item(position, None, b"", (reject,), ("unreadable",), (), 1, told)
+                continue
+            moved = row
+            if not shared and each is USERS:
+                moved = self._indexed_anew(source, row)
+            elif not shared and each in (EVENTS, HEADS):
+                moved, prior = self._chained_anew(source, each, row, prior)
+            yield Item(position, moved, plain, (), (), (), 1, told)
 
-    def _files(self, source: OwnSource, step: Step) -> None:
+    def files(self, source: OwnSource, step: Step) -> None:
         """Every sound file that is whole has come along, sealed as it is: the key in it is the person's, not the root's."""
         files = table("audio_files")
         names = bulk.columns(files)
@@ -511,7 +526,7 @@ class Run:
         with self.target.write(right="operator") as tx:
             self.save(tx, step)
 
-    def _take_keys(self, source: OwnSource, items: list[Item]) -> None:
+    def take_keys(self, source: OwnSource, items: list[Item]) -> None:
         """Everybody whose rows these are has their key in the target's store, wrapped for its root key."""
         if source.vault.keys is self.target.vault.keys:
             return

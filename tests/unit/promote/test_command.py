@@ -72,3 +72,29 @@ def test_a_promotion_that_cannot_be_says_what_to_change(run: Run, tmp_path: Path
     assert refused.returncode == status
     assert told in " ".join(refused.stderr.split())
     assert "Traceback" not in refused.stderr
+
+
+def test_a_stillwave_in_use_is_followed_and_switched_off(run: Run, tmp_path: Path) -> None:
+    make(tmp_path / "poc.db", 12, dirt=0, sessions_each=2)
+    refused = run("promote", "--from", "poc.db", "--to", "away", "--follow")
+    assert (refused.returncode, "from its data folder" in " ".join(refused.stderr.split())) == (1, True)
+    assert run("promote", "--from", "poc.db", "--to", "home", "--quiet").returncode == 0
+
+    following = subprocess.Popen(
+        [sys.executable, "-m", "stillwave", "promote", "--from", "home", "--to", "away", "--follow"], cwd=tmp_path,
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "STILLWAVE_DATA_DIR": str(tmp_path / "home")},
+    )  # fmt: skip
+    assert following.stdout is not None
+    assert following.stdout.readline().startswith("Following.")
+    assert run("user", "disable", "person1@example.org").returncode == 0
+
+    switched = run("promote", "--from", "home", "--to", "away", "--cut-over")
+    assert switched.returncode == 0, switched.stderr
+    assert "Nobody could write for" in switched.stdout
+    assert "STILLWAVE_DATA_DIR=" in switched.stdout
+    assert "The switch has begun elsewhere" in following.communicate(timeout=60)[0]
+    assert following.returncode == 0
+    assert "disabled" in next(line for line in run("user", "list", data="away").stdout.splitlines() if "person1@" in line)
+    left = run("user", "enable", "person1@example.org")
+    assert left.returncode == 78
+    assert "stillwave.db.moved" in "".join(left.stderr.split())
