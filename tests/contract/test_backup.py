@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from stillwave.db import audit, migrate
-from stillwave.db.backup import Manifest, Reader, parts_of
+from stillwave.db.backup import Manifest, Reader, Writer, parts_of
 from stillwave.db.database import open_database
 from stillwave.db.keys import KeyStore
 from stillwave.errors import BadBackup, CannotStart, ClockDoubted, StorageFull
@@ -148,6 +149,32 @@ def test_backup_and_restore_bring_everything_back_and_an_erased_person_not(
             for table, count in (("users", 1), ("sessions", 3), ("session_feedback", 3), ("neural_profiles", 1)):
                 assert rows.count(tx, table) == count, table
             assert audit.verify(tx) == {}
+
+
+def test_a_backup_of_an_older_version_comes_back_in_the_newest(
+    lived: Lived, empty_settings: Settings, engine: str, clock: Clock, tmp_path: Path
+) -> None:
+    """As the version at 0009 wrote it: without the tables that later ones made."""
+    sql = Path(migrate.__file__).parent / "sql" / engine / "migrations"
+    later = {name for file in sql.glob("00*.sql") if file.name > "0010" for name in re.findall(r"CREATE TABLE (\w+)", file.read_text())}
+    assert {"erasures", "passkeys"} <= later
+    vault = open_database(lived.settings).vault
+    reader = Reader(lived.database, "database", vault.backup_key)
+    with Writer(tmp_path / "old.backup", "database", NOW, vault.backup_key) as writer:
+        for part, body in reader.parts():
+            lines = [line + b"\n" for piece in body for line in piece.split(b"\n") if line]
+            if part.name not in later:
+                writer.part(part, lines)
+        writer.end("0.1", engine, "0009_leaner_learning", lived.manifest.months)
+    assert restored(empty_settings, tmp_path / "old.backup", lived.keys).people == 2
+    database = open_database(empty_settings)
+    assert migrate.check(database) == "current"
+    assert backup.verify(database, tmp_path / "old.backup", quiet).opened == 2
+    with serving(empty_settings, database, clock) as served:
+        alice = served.visitor()
+        assert known(alice, ALICE) == lived.seen
+        alice.rate(alice.session(background_only=True)["id"])
+        assert alice.get("/api/v1/profile").json()["ratings"] == 4
 
 
 def test_an_older_key_store_does_not_erase_new_people_unasked(lived: Lived, empty_settings: Settings) -> None:
