@@ -21,6 +21,7 @@ from stillwave.db.keys import parse_root_key
 from stillwave.db.sqlite import moved_file
 from stillwave.db.tables import table
 from stillwave.errors import CannotStart, Conflict, Unavailable
+from stillwave.operator import actions as operator
 from stillwave.privacy import erasure
 from stillwave.promote import follow, verify
 from stillwave.promote.copy import Run
@@ -119,6 +120,7 @@ def test_after_the_switch_everything_is_there_and_nothing_is_stored_here_any_mor
         _day(move.used, demo_id, 2)
     with move.used.read(demo_id) as tx:
         assert accounts.contact(tx, demo_id)[0] == DEMO_EMAIL  # reading goes on
+    assert [each.label for each in operator.readiness(move.used, move.home, NOW) if not each.ok] == ["Database"]
     with pytest.raises(CannotStart, match=r"stillwave\.db\.moved"):
         open_database(move.home)
     with pytest.raises(Conflict, match="moved already"):

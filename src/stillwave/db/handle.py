@@ -153,6 +153,10 @@ class Database(Protocol):
         """Connections are new; after a migration, for the rights of old ones may be others."""
         ...
 
+    def takes_writes(self) -> bool:
+        """False once the database is moving, or has moved."""
+        ...
+
     def connections_now(self) -> dict[str, int]:
         """How many connections are `open`, and how many of them `idle`; how many requests are `waiting` for one."""
         ...

@@ -307,6 +307,9 @@ class PostgresDatabase:
         calls = ", ".join(f"set_config('{name}', %s, true)" for name in said)
         return f"SELECT {calls or 1}", list(said.values())
 
+    def takes_writes(self) -> bool:
+        return True
+
     def connections_now(self) -> dict[str, int]:
         told = self._pool.get_stats()
         return {

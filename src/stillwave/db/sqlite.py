@@ -211,7 +211,7 @@ class SqliteDatabase:
         self, acting: uuid.UUID | None = None, *, right: Right | None = None  # noqa: ARG002
     ) -> Iterator[SqliteTx]:
         with self._turn(), self._transaction("BEGIN IMMEDIATE") as tx:
-            if self._moved.exists():  # whoever makes that file waits for the writer that did not see it
+            if not self.takes_writes():  # whoever makes that file waits for the writer that did not see it
                 raise Unavailable("Stillwave is moving to another database. Nothing was stored; please try again in a minute.")
             yield tx
 
@@ -279,6 +279,10 @@ class SqliteDatabase:
 
     def reopen(self) -> None:
         """Nothing to do: a connection has no rights of its own."""
+
+    def takes_writes(self) -> bool:
+        """False once the database is moving, or has moved."""
+        return not self._moved.exists()
 
     def connections_now(self) -> dict[str, int]:
         return {"open": self._open, "idle": self._idle.qsize(), "waiting": self._waiting}

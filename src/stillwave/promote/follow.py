@@ -107,7 +107,10 @@ def switch(run: Run, source: OwnSource, file: Path, people: int, clock: Callable
     """The target is what the source was when its last writer ended. Nobody writes to the source any more if the report is
     whole; else it goes on as if nothing had been. Raises Conflict for a source that was switched off before."""
     if moved_file(file).exists():
-        raise Conflict("This database has moved already, or another switch is under way. Nothing was changed.")
+        raise Conflict(
+            "This database has moved already, or another switch is under way. If a switch was ended by force, delete the file "
+            f"{moved_file(file)} and begin again. Nothing was changed."
+        )
     with _alone(file, wait=False) as following:
         if following:
             look(run, source)  # what can be copied before the switch is
