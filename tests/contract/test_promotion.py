@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from argon2 import PasswordHasher
 
@@ -445,6 +446,34 @@ def test_a_server_that_goes_away_is_waited_for(settings: Settings, poc: Path) ->
     promotion.copy()
     check(promotion)
     assert ended
+    close(promotion)
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
+def test_a_server_that_is_too_slow_for_its_own_limit_is_tried_again(settings: Settings, poc: Path) -> None:
+    """Somebody holds a table, and the server ends what waits for it: nothing is lost, and it goes on once the table is free."""
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
+    slow = msgspec.structs.replace(
+        settings, database_url=make_conninfo(settings.database_url or "", options="-c statement_timeout=800ms")
+    )
+    with psycopg.connect(settings.database_url or "") as other:
+        waited: list[float] = []
+
+        def progress(step: str, done: int, _of: int) -> None:
+            if step == "sessions" and done == 0 and not waited:
+                other.execute("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")
+
+        def pause(wait_s: float) -> None:
+            waited.append(wait_s)
+            if len(waited) == 3:
+                other.rollback()
+
+        promotion = run(poc, slow, progress=progress, pause=pause)
+        promotion.copy()
+    assert waited[:3] == [2, 4, 8]
+    check(promotion)
     close(promotion)
 
 
