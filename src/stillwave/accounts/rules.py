@@ -30,6 +30,8 @@ CODE_LENGTH: Final = 16
 RECOVERY_LASTS: Final = dt.timedelta(hours=1)
 # How long after the password the code of the second step may take
 STEP_LASTS: Final = dt.timedelta(minutes=10)
+# What a passkey gives to stand once for a password begins so
+PROOF_PREFIX: Final = "passkey-"
 # "+999" is not assigned to any country: it marks an account that came without a phone number
 PLACEHOLDER_PREFIX: Final = "+999"
 # The place of the digest of an address that is looked for letter by letter: of an account that came with one that
@@ -209,6 +211,11 @@ def recovery_code(chance: bytes) -> str:
 def code_hash(code: str) -> str:
     """The stored digest of a code as a person may type it: any case, with or without dashes."""
     return hashlib.sha256(re.sub(r"[^A-Z0-9]", "", code.upper()).encode()).hexdigest()
+
+
+def proof_hash(proof: str) -> str:
+    """The stored digest of a proof; that of a challenge is another one, also of the same letters."""
+    return hashlib.sha256(b"proof\0" + proof.encode()).hexdigest()
 
 
 def device_name(user_agent: str) -> str:

@@ -464,11 +464,11 @@ PASSKEYS = Table(
 
 PASSKEY_CHALLENGES = Table(
     name="passkey_challenges",
-    what="Challenges that a passkey is about to sign; each counts once. Before signing in, a number of chance stands for the person.",
+    what="Challenges that a passkey is about to sign, and proofs it gave; each counts once. Before signing in, a number of chance stands for the person.",
     owner="user_id", retention="challenge", key=("user_id", "digest"),
     columns=(
         _must("user_id", UUID_REF, "identifier", "whose challenge it is, or a number of chance", kept_back=_MACHINE),
-        _must("digest", SHA256, "secret", "recognises the challenge without knowing it", kept_back=_PROOF),
+        _must("digest", SHA256, "secret", "recognises the challenge or proof without knowing it", kept_back=_PROOF),
         _must("expires_at", MOMENT, "behaviour", "ends it", unit="UTC", kept_back=_MACHINE),
     ),
 )  # fmt: skip

@@ -191,7 +191,7 @@ def _proven(request: Ask, wish: Takeout, now: dt.datetime) -> Me:
     database = kit_of(request).database
     if wish.password:
         me = gate.proving(request, leaving=True)
-        accounts.confirm_password(database, me.user_id, wish.password)
+        accounts.confirm_password(database, me.user_id, wish.password, now)
     elif wish.code:
         me = gate.proving(request, leaving=True)
         factors.prove(database, me.user_id, wish.code, now)
@@ -226,7 +226,7 @@ def _erase(request: Ask, wish: Erasure) -> tuple[Me, erasure.Asked | None]:
     """The person, and until when it can be taken back; None when they are erased already."""
     kit, me = kit_of(request), gate.proving(request, leaving=True)
     now = kit.clock()
-    erasure.confirm(kit.database, me.user_id, wish.password, wish.confirm)
+    erasure.confirm(kit.database, me.user_id, wish.password, wish.confirm, now)
     address, url = _receipt_page(kit, me), kit.settings.base_url
     if wish.at_once or kit.settings.erasure_days == 0:
         gone = erasure.erase(kit.database, me.user_id, now)

@@ -58,6 +58,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     screened_at: dt.datetime | None = None
     signed_in_at: dt.datetime | None = None
     leaving_at: dt.datetime | None = None  # from when an erasure that was asked for cannot be taken back
+    has_passkey: bool = False
     opened_at: dt.datetime | None = None  # an operator opened their data, and they have not put the notice away
 
     signed_in = True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -31,6 +33,20 @@ class Kit(msgspec.Struct, frozen=True, kw_only=True):
     mail: Mailer
     clock: Callable[[], dt.datetime] = system_clock
     meter: Meter = msgspec.field(default_factory=Meter)
+    pace_s: float = 1.0
+
+
+@contextmanager
+def evenly(kit: Kit) -> Iterator[None]:
+    """The block took a whole number of paces (`pace_s`), unless it raised.
+
+    Making an account takes longer than finding one; whoever waits for the answer must not learn which it was. The work
+    is far shorter than a pace, so nearly every answer takes one.
+    """
+    began_s = time.monotonic()
+    yield
+    if kit.pace_s:
+        time.sleep((began_s - time.monotonic()) % kit.pace_s)
 
 
 def kit_of(request: Request[Any, Any, Any]) -> Kit:
