@@ -81,7 +81,7 @@ def ways(served: Served) -> dict[str, tuple[Way, str, Callable[[int], str]]]:
         "sign-in, second step": (sign_in, BOB.email, nobody),
         "sign-in by form": (form, ALICE.email, nobody),
         "new password, wrong code": (code, ALICE.email, nobody),
-        "passkey of another": (passkey, device.user.hex(), lambda number: os.urandom(16).hex()),
+        "passkey of another": (passkey, device.user.hex(), lambda _number: os.urandom(16).hex()),
         "recovery": (recovery, ALICE.email, nobody),
         "sign-up": (sign_up, ALICE.email, nobody),
     }
