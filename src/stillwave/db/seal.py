@@ -123,6 +123,14 @@ class Vault:
             if retired or not past
         ]
 
+    def indexes_and_logs_like(self, other: Vault) -> bool:
+        """Whether digests and audit events of either count with the other: the root key may be one, the keys since be others."""
+
+        def known(vault: Vault) -> list[tuple[int, bytes]]:
+            return [key[:2] for purpose in ("blind-index", "audit") for key in vault.keys.house(purpose)]
+
+        return known(self) == known(other)
+
     def key_check(self) -> str:
         """A value stored in the database that tells whether it and the key store belong together."""
         return _hmac(self.keys.house("key-check")[0][1], "stillwave")
