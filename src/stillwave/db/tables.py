@@ -525,7 +525,7 @@ IDEMPOTENCY_KEYS = Table(
     stays_behind="answers to requests that were sent to one Stillwave",
     columns=(
         _owner(),
-        _must("key", words(128), "identifier", "the sender's name for the request", kept_back=_MACHINE),
+        _must("key", words(128), "identifier", "a digest of the sender's name for the request", kept_back=_MACHINE),
         _must("request_sha256", SHA256, "identifier", "tells the same request from another under the same key", kept_back=_MACHINE),
         _must("status", WHOLE, "none", "the HTTP status that was given", kept_back=_MACHINE),
         _must("body", TEXT, "health", "the answer that was given", sealed=True, kept_back="a copy of rows that are exported themselves"),
