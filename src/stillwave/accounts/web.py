@@ -107,6 +107,7 @@ class ConsentChoice(msgspec.Struct, forbid_unknown_fields=True):
 def _sign_up(request: Ask, wish: SignUp) -> None:
     kit = kit_of(request)
     kit.limits.count("sign_up_address", address_of(request))
+    kit.limits.count("sign_up_all", "all")
     with evenly(kit):
         warn = actions.sign_up(kit.database, wish, kit.clock())
         if warn:
@@ -131,6 +132,7 @@ def _sign_in(request: Ask, who: Credentials) -> SignedIn:
 def _start_recovery(request: Ask, email: str) -> None:
     kit = kit_of(request)
     kit.limits.count("recover_address", address_of(request))
+    kit.limits.count("recover_all", "all")
     kit.limits.count("recover_account", account_key(email))
     with evenly(kit):
         with kit.database.write() as tx:
@@ -152,6 +154,7 @@ def recovery_mail(base_url: str, code: str) -> str:
 def _recover(request: Ask, wish: Recovery) -> None:
     kit = kit_of(request)
     kit.limits.count("reset_address", address_of(request))
+    kit.limits.count("reset_all", "all")
     kit.limits.count("reset_account", account_key(wish.email))
     actions.recover(kit.database, wish.email, wish.code, wish.password, kit.clock())
 

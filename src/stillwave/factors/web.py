@@ -85,6 +85,7 @@ def _confirm(request: Ask, code: str) -> Confirmed:
 def _take_step(request: Ask, code: str) -> str:
     kit = kit_of(request)
     kit.limits.count("sign_in_address", address_of(request))
+    kit.limits.count("sign_in_all", "all")
     waiting = gate.waiting(request)
     return actions.take_step(kit.database, waiting, code, _device(request), kit.clock())
 

@@ -174,6 +174,7 @@ def _download(request: Ask, wish: Takeout) -> Response[Any]:
     """The export, made while it is sent. Raises BadInput where the password or a code is missing or wrong."""
     kit, now = kit_of(request), kit_of(request).clock()
     me = _proven(request, wish, now)
+    kit.limits.count("export_account", str(me.user_id))
     wanted = takeout.Wish(sound=wish.sound, age=wish.age or None)
     content = audio.Pieces(takeout.pieces(kit.database, request.app.state.files, me.user_id, wanted, now))
     with kit.database.write(me.user_id) as tx:

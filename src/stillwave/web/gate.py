@@ -27,6 +27,7 @@ from stillwave.db.database import Queries, Tx
 from stillwave.errors import ConsentNeeded, Forbidden, Leaving, NotSignedIn, ScreeningNeeded, SecondStepNeeded
 from stillwave.settings import Settings
 from stillwave.web.kit import Kit, kit_of
+from stillwave.web.pages import cookie_of
 
 SQL = Queries(Path(__file__).parent)
 COOKIE = "stillwave_login"
@@ -234,7 +235,7 @@ def _token(request: Request[Any, Any, Any]) -> str:
     header = request.headers.get("authorization", "")
     if header[:7].lower() == "bearer ":
         return header[7:].strip()
-    token = request.cookies.get(COOKIE)
+    token = cookie_of(request, COOKIE)
     if not token:
         raise NotSignedIn("Please sign in.")
     return token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,5 +57,19 @@ def kit_of(request: Request[Any, Any, Any]) -> Kit:
 
 
 def address_of(request: Request[Any, Any, Any]) -> str:
-    """The network address a request came from (behind a proxy on this machine: the one it forwards)."""
-    return request.client.host if request.client else "unknown"
+    """The network address a request came from (behind a proxy on this machine: the one it forwards).
+
+    Of IPv6 the first 64 bits: the rest each household chooses as it likes, so it would be no limit.
+    """
+    return network_of(request.client.host if request.client else "unknown")
+
+
+def network_of(host: str) -> str:
+    """The address, or of IPv6 its network of 64 bits."""
+    try:
+        found = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if found.version == 4:
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found) >> 64 << 64, 64)))
