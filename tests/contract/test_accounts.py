@@ -406,6 +406,24 @@ def test_every_answer_carries_the_security_headers(served: Served, path: str) ->
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_password_may_be_long_of_any_letters_and_counts_to_the_last_one(served: Served) -> None:
+    visitor = served.visitor()
+    long = "  Ünder the  quiet 🌊 wave " + "sleeps a lighthouse keeper " * 4
+    visitor.sign_up(Person(ALICE.name, ALICE.email, ALICE.phone_number, long))
+    for near in (long[:-1], long.strip(), long.upper(), long.replace("  ", " ")):
+        assert visitor.post("/api/v1/logins", json={"email": ALICE.email, "password": near}).status_code == 401
+    assert visitor.post("/api/v1/logins", json={"email": ALICE.email, "password": long}).status_code == 201
+    for of_the_place in (ALICE.email, f"stillwave {ALICE.email}", "Stillwave stillwave", f"{ALICE.phone_number} 2026"):
+        assert signing_up(served.visitor(), password=of_the_place).status_code == 422
+    page = visitor.get("/sign-up").text
+    assert 'type="password"' in page
+    assert 'autocomplete="new-password"' in page
+    scripts = visitor.get("/static/app.js").text + visitor.get("/static/passkey.js").text
+    assert "onpaste" not in page + scripts
+    assert "paste" not in scripts
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
 @pytest.mark.parametrize("password", ["outkast_missjackson", "OUTKAST_missjackson", "diamondsharkaay", "ybrbnjc06092003"])
 def test_a_password_that_was_stolen_elsewhere_is_refused_wherever_one_is_set(
     served: Served, alice: Visitor, password: str

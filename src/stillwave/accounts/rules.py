@@ -25,6 +25,8 @@ SHORTEST_PASSWORD: Final = 12
 DEMO_EMAIL: Final = "demo@stillwave.example"
 # zxcvbn's time grows with the square of the length; the first 72 characters decide
 _ZXCVBN_READS: Final = 72
+_OWN_WORD: Final = 4  # shorter ones stand in many words by chance
+_BESIDE_OWN: Final = 8
 _CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 CODE_LENGTH: Final = 16
 RECOVERY_LASTS: Final = dt.timedelta(hours=1)
@@ -197,6 +199,11 @@ def check_password(password: str, own: tuple[str, ...]) -> None:
         raise BadInput(
             "password", f"is too short: use at least {SHORTEST_PASSWORD} characters; a few words are fine"
         )
+    left = password.lower()
+    for word in sorted({word.lower() for word in own if len(word) >= _OWN_WORD}, key=len, reverse=True):
+        left = left.replace(word, "")
+    if left != password.lower() and len(left.strip()) < _BESIDE_OWN:  # which zxcvbn takes for strong once a blank stands between
+        raise BadInput("password", "is easily guessed: it is hardly more than your own address or number, or our name")
     found = zxcvbn(password[:_ZXCVBN_READS], user_inputs=[word for word in own if word], max_length=_ZXCVBN_READS)
     if found["score"] < 3:
         raise BadInput("password", "is easily guessed: try three or four unrelated words")
