@@ -88,11 +88,12 @@ class Served:
 
 @contextlib.contextmanager
 def serving(
-    settings: Settings, database: Any, clock: Callable[[], Any], *, limit_factor: int = 1, base_url: str | None = None
+    settings: Settings, database: Any, clock: Callable[[], Any], *, limit_factor: int = 1, base_url: str | None = None,
+    pace_s: float = 0,
 ) -> Iterator[Served]:
     """A server on a free port of this machine; it closes the database at its end.
 
-    `base_url`: as if behind a proxy; `{port}` in it is the server's.
+    `base_url`: as if behind a proxy; `{port}` in it is the server's. `pace_s`: see `kit.evenly`.
     """
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
@@ -101,7 +102,8 @@ def serving(
         settings = msgspec.structs.replace(settings, base_url=base_url.format(port=port) if base_url else url)
     settings = msgspec.structs.replace(settings, port=port)
     kit = Kit(
-        settings=settings, database=database, limits=RateLimits(factor=limit_factor), mail=Mailer(settings), clock=clock
+        settings=settings, database=database, limits=RateLimits(factor=limit_factor), mail=Mailer(settings), clock=clock,
+        pace_s=pace_s,
     )
     app = create_app(kit, warm=False)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False))

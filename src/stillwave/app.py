@@ -71,6 +71,7 @@ async def _add_headers(message: Message, scope: Scope) -> None:
     if began is not None:  # not for static files: their answers are kept, and the figure with them
         headers.append((b"server-timing", b"total;dur=%.1f" % (1000 * (time.perf_counter() - began))))
     if kit.settings.secure_cookies:
+        headers = [(name, pages.bound_cookie(value) if name.lower() == b"set-cookie" else value) for name, value in headers]
         headers.append((b"strict-transport-security", b"max-age=31536000"))
     message["headers"] = headers
 

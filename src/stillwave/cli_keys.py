@@ -156,8 +156,9 @@ def _status(settings: Settings, database: Any, *, as_json: bool) -> None:  # noq
 def _root(settings: Settings, database: Any, given: Path | None) -> str:  # noqa: ANN401
     from stillwave.db import rotation
     from stillwave.db.keys import read_root_key
+    from stillwave.web.kit import system_clock
 
-    said = rotation.rotate_root(settings, database, read_root_key(given) if given else None)
+    said = rotation.rotate_root(settings, database, system_clock(), read_root_key(given) if given else None)
     if said == "done":
         say("[bold]The root key is new[/]; the old one opens nothing. Back up the new one and keys.db now, apart from each other.")
         return said

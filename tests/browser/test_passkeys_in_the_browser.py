@@ -69,6 +69,13 @@ def test_a_passkey_is_added_opens_the_account_and_is_the_second_step(
     page.goto("/security")
     page.get_by_text("last used 25 November 2026").wait_for()
 
+    page.goto("/contact")
+    page.get_by_label("Phone").fill("+442079460998")
+    page.get_by_role("button", name="Use a passkey instead").click()
+    page.get_by_text("that was you").wait_for()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Your e-mail and phone number are stored").wait_for()
+
     window.context.clear_cookies()
     page.goto("/sign-in")
     page.get_by_label("E-mail").fill(ALICE.email)

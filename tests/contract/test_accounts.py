@@ -11,12 +11,17 @@ import msgspec
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
+from limits import parse_many
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.rules import PLACEHOLDER_PREFIX
 from stillwave.accounts.store import SQL
 from stillwave.db.database import open_database
 from stillwave.settings import Settings
+from stillwave.web.kit import network_of
+from stillwave.web.limits import RULES
 from tests.cast import ALICE, BOB, CHARLIE, Clock, Person
 from tests.served import Served, Visitor, serving
 
@@ -146,6 +151,44 @@ def test_too_many_tries_are_told_when_to_come_back(served: Served) -> None:
     last = visitor.post("/api/v1/logins", json={"email": ALICE.email, "password": ALICE.password})
     assert last.status_code == 429
     assert 0 < int(last.headers["Retry-After"]) <= 15 * 60
+
+
+_NEW = {"email": BOB.email, "phone": BOB.phone_number, "password": BOB.password, "consent_health_data": True}
+_CODE = {"email": ALICE.email, "code": "x", "password": NEW_PASSWORD}
+_IN = {"email": ALICE.email, "password": "no"}
+_SHOWN = {"credential": {"id": "AA", "rawId": "AA", "type": "public-key", "response": {"clientDataJSON": "AA", "authenticatorData": "AA", "signature": "AA"}}}
+LIMITED = [
+    *((rule, "/api/v1/accounts", _NEW) for rule in ("sign_up_address", "sign_up_all")),
+    *((rule, "/api/v1/logins", _IN) for rule in ("sign_in_account", "sign_in_address", "sign_in_all")),
+    *((rule, "/api/v1/logins/second-step", {"code": "1"}) for rule in ("sign_in_address", "sign_in_all")),
+    *((rule, "/api/v1/logins/passkey", _SHOWN) for rule in ("passkey_address", "sign_in_all")),
+    *((rule, "/api/v1/recoveries", {"email": ALICE.email}) for rule in ("recover_account", "recover_address", "recover_all")),
+    *((rule, "/api/v1/recoveries/complete", _CODE) for rule in ("reset_account", "reset_address", "reset_all")),
+    ("password_account", "/api/v1/password", {"current_password": "no", "password": NEW_PASSWORD}),
+    ("export_account", "/api/v1/export", {}),
+    ("write_account", "/api/v1/progress", {"date": "2026-11-25", "sleep_quality": 7}),
+]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_every_limit_per_account_address_and_in_all_is_counted_and_says_when_it_opens(served: Served, alice: Visitor) -> None:
+    limits = served.kit.limits
+    assert {rule for rule, _, _ in LIMITED} == set(RULES)
+    for rule, path, body in LIMITED:
+        limits._limiter = MovingWindowRateLimiter(MemoryStorage())
+        limits._rules = {name: parse_many("1/hour" if name == rule else "1000000/hour") for name in RULES}
+        assert alice.post(path, json=body).status_code != 429, (rule, path)
+        refused = alice.post(path, json=body)
+        assert refused.status_code == 429, (rule, path)
+        assert 0 < int(refused.headers["Retry-After"]) <= 3600
+
+
+def test_of_an_address_of_ipv6_its_network_is_what_counts() -> None:
+    assert network_of("2001:db8:1:2:3:4:5:6") == network_of("2001:db8:1:2::1") == "2001:db8:1:2::/64"
+    assert network_of("2001:db8:1:3::1") != network_of("2001:db8:1:2::1")
+    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1") == "192.0.2.1"
+    assert network_of("fe80::1%eth0") == "fe80::/64"
+    assert network_of("unknown") == "unknown"
 
 
 def test_changing_the_password_ends_every_login_and_begins_one(served: Served, alice: Visitor) -> None:
@@ -339,6 +382,15 @@ def test_the_login_cookie_is_closed_to_scripts_and_other_sites(settings: Setting
         answer = visitor.post("/sign-in", data={"email": ALICE.email, "password": ALICE.password})
         cookie = answer.headers["set-cookie"]
         assert all(part in cookie for part in ("HttpOnly", "SameSite=lax", "Secure", "Path=/"))
+        assert cookie.startswith("__Host-stillwave_login=")
+        assert "Domain" not in cookie
+        name, _, token = cookie.partition(";")[0].partition("=")
+        stranger = served.visitor()
+        assert stranger.get("/api/v1/me", headers={"Cookie": f"{name}={token}"}).status_code == 200
+        assert stranger.get("/api/v1/me", headers={"Cookie": f"stillwave_login={token}"}).status_code == 401  # another host's
+        left = stranger.post("/sign-out", headers={"Cookie": f"{name}={token}"}).headers.get_list("set-cookie")
+        assert len(left) == 2
+        assert all(one.startswith("__Host-stillwave_") and "; secure" in one.lower() for one in left)
         assert "max-age=31536000" in answer.headers["strict-transport-security"]
 
 
@@ -351,6 +403,24 @@ def test_every_answer_carries_the_security_headers(served: Served, path: str) ->
     assert headers["referrer-policy"] == "no-referrer"
     assert "cache-control" in headers
     assert "server" not in headers
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_password_may_be_long_of_any_letters_and_counts_to_the_last_one(served: Served) -> None:
+    visitor = served.visitor()
+    long = "  Ünder the  quiet 🌊 wave " + "sleeps a lighthouse keeper " * 4
+    visitor.sign_up(Person(ALICE.name, ALICE.email, ALICE.phone_number, long))
+    for near in (long[:-1], long.strip(), long.upper(), long.replace("  ", " ")):
+        assert visitor.post("/api/v1/logins", json={"email": ALICE.email, "password": near}).status_code == 401
+    assert visitor.post("/api/v1/logins", json={"email": ALICE.email, "password": long}).status_code == 201
+    for of_the_place in (ALICE.email, f"stillwave {ALICE.email}", "Stillwave stillwave", f"{ALICE.phone_number} 2026"):
+        assert signing_up(served.visitor(), password=of_the_place).status_code == 422
+    page = visitor.get("/sign-up").text
+    assert 'type="password"' in page
+    assert 'autocomplete="new-password"' in page
+    scripts = visitor.get("/static/app.js").text + visitor.get("/static/passkey.js").text
+    assert "onpaste" not in page + scripts
+    assert "paste" not in scripts
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])

@@ -16,7 +16,10 @@ from typing import Any, Self
 from uuid import UUID
 
 import msgspec
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
 
 from stillwave.accounts import actions as accounts
 from stillwave.accounts import rules, store
@@ -25,7 +28,8 @@ from stillwave.db.database import PostgresDatabase, Query, SqliteDatabase, open_
 from stillwave.db.keys import KeyStore, RootKey, handover_file, open_encrypted, parse_root_key
 from stillwave.db.seal import SealBroken, SealedWriter, Vault, envelope_head
 from stillwave.db.tables import TABLES
-from stillwave.errors import BadInput, CannotStart, ConstraintBroken, NotFound
+from stillwave.errors import BadBackup, BadInput, CannotStart, ConstraintBroken, NotFound
+from stillwave.operator import backup
 from stillwave.reminders import actions as reminders
 from stillwave.settings import Settings
 from tests.cast import ALICE, BOB, CHARLIE, NOW, ROOT_KEY, Clock
@@ -87,7 +91,7 @@ def envelopes(database: Database) -> dict[str, list[str]]:
 
 
 def rotate_everything(settings: Settings, database: Database, now: dt.datetime = LATER, **how: Any) -> rotation.Moved:
-    assert rotation.rotate_root(settings, database) == "done"
+    assert rotation.rotate_root(settings, database, now) == "done"
     database.rekey(now)
     rotation.rebuild_index(database, now)
     rotation.rotate_log(database, now)
@@ -344,18 +348,18 @@ def test_a_root_key_that_only_the_operator_can_change_is_handed_over_until_it_is
     house: Database, settings: Settings, tmp_path: Path
 ) -> None:
     environment = msgspec.structs.replace(settings, root_key=ROOT_KEY)
-    assert rotation.rotate_root(environment, house) == "waiting"
+    assert rotation.rotate_root(environment, house, LATER) == "waiting"
     new_file = settings.data_dir / "root.key.new"
     new = new_file.read_text().strip()
     assert new_file.stat().st_mode & 0o777 == 0o600
-    assert rotation.rotate_root(environment, house) == "waiting"  # again, and to the same key
+    assert rotation.rotate_root(environment, house, LATER) == "waiting"  # again, and to the same key
     assert new_file.read_text().strip() == new
     reopened = open_database(environment)  # a server that starts before the operator has changed it
     assert id_of(reopened, ALICE.email).version == 7
     reopened.close()
     environment = msgspec.structs.replace(settings, root_key=new)
     last = open_database(environment)
-    assert rotation.rotate_root(environment, last) == "done"
+    assert rotation.rotate_root(environment, last, LATER) == "done"
     assert not handover_file(settings.keys_file).exists()
     assert not new_file.exists()
     assert id_of(last, BOB.email).version == 7
@@ -366,7 +370,7 @@ def test_a_root_key_that_only_the_operator_can_change_is_handed_over_until_it_is
 
 
 def test_the_next_root_key_may_be_the_operators_own(house: Database, settings: Settings) -> None:
-    assert rotation.rotate_root(settings, house, RootKey(bytes(range(32)))) == "done"
+    assert rotation.rotate_root(settings, house, LATER, RootKey(bytes(range(32)))) == "done"
     assert settings.root_key_file.read_text().strip() == bytes(range(32)).hex()
     assert settings.root_key_file.stat().st_mode & 0o777 == 0o600
     assert id_of(house, ALICE.email).version == 7
@@ -384,7 +388,7 @@ def test_somebody_who_writes_while_the_store_is_replaced_loses_nothing(house: Da
     arriving.start()
     turns = 0
     while arriving.is_alive() or turns == 0:
-        assert rotation.rotate_root(settings, house) == "done"
+        assert rotation.rotate_root(settings, house, LATER) == "done"
         turns += 1
     arriving.join()
     assert [other.key(person) for person in people] == [house.vault.keys.key(person) for person in people]
@@ -496,13 +500,74 @@ def test_a_backup_from_before_opens_until_the_retired_keys_are_forgotten(
     assert house.vault.open(alice, "p", alice, sealed) == "calm"
     assert rotation.forget(house, settings.audio_dir, LATER + dt.timedelta(days=34), dt.timedelta(days=35)) == 0
     gone = rotation.forget(house, settings.audio_dir, LATER + dt.timedelta(days=36), dt.timedelta(days=35))
-    assert gone == (2 + 2 if engine == "sqlite" else 2 + 1)
+    assert gone == (2 + 3 if engine == "sqlite" else 2 + 2)
     with pytest.raises(SealBroken):
         house.vault.open(alice, "p", alice, sealed)
     assert house_key not in [key for _, key, _ in house.vault.keys.house("database")] or engine == "postgres"
     assert log_of(house) == {}
     with house.read(right="operator") as tx:
         assert accounts.contact(tx, alice) == (ALICE.email, ALICE.phone_number)
+
+
+def test_backups_from_before_and_amid_a_rotation_are_restored_with_the_keys_of_after(
+    house: Database, settings: Settings, tmp_path: Path
+) -> None:
+    alice, bob = id_of(house, ALICE.email), id_of(house, BOB.email)
+    before, amid, after = (tmp_path / name for name in ("before", "amid", "after"))
+    backup.take(house, before, NOW)
+    rotation.rotate_root(settings, house, LATER)
+    house.vault.keys.begin("blind-index", LATER)  # Alice has had her turn, in each layer, and Bob has not
+    with house.write(right="operator") as tx:
+        [row] = [row for row in tx.rows(rotation.SQL.contacts_after, after=UUID(int=0), most=9) if str(row["id"]) == str(alice)]
+        assert rotation._index(tx, alice, row) == 1
+    house.vault.keys.begin("audit", LATER)
+    with house.write(right="operator") as tx:
+        assert audit.rekey(tx, alice, LATER)
+    rotation.rotate_person(house, settings.audio_dir, alice, LATER)
+    backup.take(house, amid, LATER)
+    rotate_everything(settings, house)
+    backup.take(house, after, LATER)
+    for path in (before, amid, after):
+        tried = backup.verify(house, path, lambda _told: None)
+        assert (tried.opened, tried.keyless) == (2, 0)
+    with house.write(right="operator") as tx:
+        accounts.delete(tx, bob, LATER)
+    house.close()
+    house.vault.keys.close()
+    for path in (before, amid):
+        empty(settings)
+        done = backup.restore(settings, path, None, LATER, lambda _told: None)
+        assert (done.people, done.erased) == (2, 1)
+        again = open_database(settings)
+        again.right = "operator"
+        assert id_of(again, ALICE.email) == alice
+        with again.read(right="operator") as tx:
+            assert accounts.contact(tx, alice) == (ALICE.email, ALICE.phone_number)
+            assert audit.verify(tx) == {}
+        with pytest.raises(NotFound):
+            id_of(again, BOB.email)
+        again.close()
+        again.vault.keys.close()
+    forgetful = open_database(settings)
+    rotation.forget(forgetful, settings.audio_dir, LATER, dt.timedelta())
+    with pytest.raises(BadBackup, match="another root key"):
+        backup.verify(forgetful, before, lambda _told: None)
+    with forgetful.read(right="operator") as tx:  # what was restored under the older keys was sealed anew before
+        assert accounts.contact(tx, alice) == (ALICE.email, ALICE.phone_number)
+    forgetful.close()
+    forgetful.vault.keys.close()
+
+
+def empty(settings: Settings) -> None:
+    """Of the database nothing is left; the keys stay."""
+    if settings.database_url is None:
+        for path in settings.data_dir.glob(f"{settings.database_file.name}*"):
+            path.unlink()
+        return
+    name = Identifier(str(conninfo_to_dict(settings.database_url)["dbname"]))
+    with psycopg.connect(make_conninfo(settings.database_url, dbname="postgres"), autocommit=True) as admin:
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        admin.execute(SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
 
 
 def test_what_a_late_writer_sealed_with_the_old_key_is_sealed_anew_before_that_is_forgotten(

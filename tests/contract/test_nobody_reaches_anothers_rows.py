@@ -72,6 +72,8 @@ ROUTES = [
     Route("POST", "/api/v1/logins/second-step/passkey", {"credential": _SHOWN}, waiting=True),
     Route("POST", "/api/v1/logins/passkey/options", open_to_all=True),
     Route("POST", "/api/v1/logins/passkey", open_to_all=True),
+    Route("POST", "/api/v1/proofs/passkey/options", {}),
+    Route("POST", "/api/v1/proofs/passkey", {"credential": _SHOWN}),
     Route("GET", "/api/v1/passkeys"),
     Route("POST", "/api/v1/passkeys/options", {"password": ALICE.password}),
     Route("POST", "/api/v1/passkeys", {"name": "phone", "credential": _MADE}),

@@ -140,6 +140,90 @@ def test_an_operators_second_step_may_be_a_passkey(served: Served, alice: Visito
     assert alice.get("/operator").status_code == 200
 
 
+# --- instead of a password that is asked for again --------------------------------------------------
+
+
+def signed(visitor: Visitor, device: Device, **how: Any) -> httpx.Response:
+    options = visitor.post("/api/v1/proofs/passkey/options")
+    assert options.status_code == 201, options.text
+    return visitor.post("/api/v1/proofs/passkey", json={"credential": device.show(options.json()["publicKey"], **how)})
+
+
+def proof(visitor: Visitor, device: Device) -> str:
+    answer = signed(visitor, device)
+    assert answer.status_code == 201, answer.text
+    text: str = answer.json()["proof"]
+    return text
+
+
+CLEARANCE = {"condition": "recent_head_injury", "cleared_on": "2026-11-20", "understood": True}
+# What asks again, as a person with a passkey and no app would send it; in an order in which each can be done.
+AGAIN: list[tuple[str, str, dict[str, Any], int]] = [
+    ("POST", "/api/v1/export", {}, 200),
+    ("PUT", "/api/v1/contact", {"phone": "+442079460998"}, 204),
+    ("POST", "/api/v1/clearances", CLEARANCE, 201),
+    ("POST", "/api/v1/second-factor", {}, 201),
+    ("POST", "/api/v1/second-factor/recovery-codes", {}, 201),
+    ("POST", "/api/v1/passkeys/options", {}, 201),
+    ("POST", "/api/v1/erasure", {"confirm": "erase"}, 204),
+]
+
+
+def test_wherever_a_password_is_asked_for_again_a_passkey_may_prove_who_it_is(
+    served: Served, alice: Visitor, device: Device, clock: Clock
+) -> None:
+    added(alice, device)
+    alice.screened(none=False, conditions=["recent_head_injury"])
+    clock.advance(minutes=11)  # nobody is taken for fresh from the sign-in
+    assert alice.post("/api/v1/export", json={"code": proof(alice, device)}).status_code == 200
+    for method, path, body, status in AGAIN:
+        assert alice.request(method, path, json={**body, "password": "passkey-of-nobody"}).status_code == 422, path
+        given = proof(alice, device)
+        answer = alice.request(method, path, json={**body, "password": given})
+        assert answer.status_code == status, (path, answer.text)
+        assert alice.request(method, path, json={**body, "password": given}).status_code in (401, 422), path
+
+
+def test_with_a_passkey_an_app_and_a_passkey_are_taken_off_and_emergencies_opened(
+    served: Served, alice: Visitor, bob: Visitor, device: Device, clock: Clock
+) -> None:
+    with served.kit.database.write(right="operator") as tx:
+        accounts.set_role(tx, accounts.by_email(tx, ALICE.email).id, "operator", clock())
+    alice.sign_in(ALICE)
+    alice.set_up_second_step(ALICE, clock())
+    passkey = added(alice, device).json()["passkey"]["id"]
+    reason = "She collapsed during a session; the ambulance asks what she heard."
+    form = {"email": BOB.email, "reason": reason, "code": proof(alice, device)}
+    assert alice.post("/operator/emergency", data=form).status_code == 303
+    assert alice.post("/operator/emergency", data=form).status_code == 422
+    for path in ("/api/v1/second-factor/remove", f"/api/v1/passkeys/{passkey}/remove"):
+        answer = alice.post(path, json={"password": proof(alice, device)})
+        assert answer.status_code == 201, answer.text
+        alice.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+    assert bob.get("/api/v1/me").status_code == 200
+
+
+def test_a_proof_is_its_persons_alone_for_five_minutes_from_a_device_that_knows_them(
+    served: Served, alice: Visitor, bob: Visitor, device: Device, clock: Clock
+) -> None:
+    added(alice, device)
+    assert signed(alice, device, flags=PRESENT).status_code == 422
+    given = proof(alice, device)
+    assert signed(alice, device, counts=0).status_code == 422
+    assert signed(bob, device).status_code == 422
+    options = asked(served.visitor())
+    assert alice.post("/api/v1/proofs/passkey", json={"credential": device.show(options)}).status_code == 422  # to sign in
+    wish = {"phone": "+442079460998"}
+    assert bob.put("/api/v1/contact", json={**wish, "password": given}).status_code == 422
+    clock.advance(minutes=5)
+    assert alice.put("/api/v1/contact", json={**wish, "password": given}).status_code == 422
+    changed = {"current_password": proof(alice, device), "password": "correct horse battery staple 2"}
+    assert alice.post("/api/v1/password", json=changed).status_code == 422  # a new password wants the old one
+    page = alice.get("/contact").text
+    assert 'data-proof="password"' in page
+    assert "data-proof" not in bob.get("/contact").text
+
+
 # --- what does not hold ---------------------------------------------------------------------------
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -13,7 +15,7 @@ import pytest
 from stillwave import demo
 from stillwave.accounts import actions as accounts
 from stillwave.accounts.rules import DEMO_EMAIL
-from stillwave.db import audit, bulk, migrate
+from stillwave.db import audit, bulk, migrate, rotation
 from stillwave.db.bulk import Canonical, Digest
 from stillwave.db.database import Database, PostgresDatabase, Query, SqliteDatabase, open_database
 from stillwave.db.keys import RootKey, parse_root_key
@@ -169,8 +171,6 @@ def test_the_wrong_root_key_opens_nothing(home: Settings) -> None:
 
 
 def test_an_event_of_the_audit_log_that_was_changed_stays_noticed(home: Settings, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(home.data_dir, tmp_path / "changed")
     changed = with_key(home, ROOT_KEY, tmp_path / "changed")
     database = open_database(changed)
@@ -186,3 +186,55 @@ def test_an_event_of_the_audit_log_that_was_changed_stays_noticed(home: Settings
         assert audit.verify(tx) != {}
     source.close()
     close(target)
+
+
+def test_keys_are_rotated_before_and_amid_a_promotion_and_nothing_is_lost(
+    home: Settings, settings_on: Callable[[str], Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(home.data_dir, tmp_path / "home")
+    at = with_key(home, ROOT_KEY, tmp_path / "home")
+    database = open_database(at)
+    start = digests(database)
+    rotated(database, at)
+    close(database)
+    source = own(at.data_dir, parse_root_key(ROOT_KEY))
+    served = with_key(settings_on("postgres"), ROOT_KEY, tmp_path / "served")
+    target = open_database(served)
+    migrate.upgrade(target)
+
+    class PowerCut(Exception):
+        pass
+
+    left, real = [4], audit.carried
+
+    def cut(*given: Any) -> audit.Event:
+        left[0] -= 1
+        if not left[0]:
+            raise PowerCut
+        return real(*given)
+
+    with monkeypatch.context() as broken, pytest.raises(PowerCut):
+        broken.setattr(audit, "carried", cut)
+        Run(source, target, NOW, audio=served.audio_dir).copy()
+    rotated(target, served)
+    run = Run(source, target, NOW, audio=served.audio_dir)
+    run.copy()
+    assert [each for each in verify.verify(run) if not each.ok] == []
+    found = digests(target)
+    assert {name: found[name] for name in found if not name.startswith("audit_")} == {
+        name: start[name] for name in start if not name.startswith("audit_")
+    }
+    with target.read(right="operator") as tx:
+        assert audit.verify(tx) == {}
+        assert accounts.contact(tx, accounts.by_email(tx, DEMO_EMAIL).id)[0] == DEMO_EMAIL
+        assert accounts.by_email(tx, BOB.email).email.startswith("sw1.")
+    source.close()
+    close(target)
+
+
+def rotated(database: SqliteDatabase | PostgresDatabase, settings: Settings) -> None:
+    """Every key but the root's is new, which is in the environment here."""
+    database.rekey(NOW)
+    rotation.rebuild_index(database, NOW)
+    rotation.rotate_log(database, NOW)
+    rotation.rotate_people(database, settings.audio_dir, NOW)

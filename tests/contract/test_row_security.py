@@ -341,7 +341,7 @@ def test_definer_functions_have_a_fixed_path_and_are_closed_to_everybody_else(ad
         "due_erasures": {"retention"}, "house_counted": {"app", "auditor", "retention"},
         "cleanup_old_sessions": {"retention"}, "expired_months": {"retention"}, "expired_sessions": {"retention"},
         "rows_inspected": {"auditor", "retention"}, "consents_inspected": {"auditor", "retention"},
-        "retire_month": {"retention"}, "ensure_partitions": {"retention"}, "due_reminders": {"retention"},
+        "retire_month": {"retention"}, "forget_metric_names": {"retention"}, "ensure_partitions": {"retention"}, "due_reminders": {"retention"},
     }  # fmt: skip
 
 

@@ -116,3 +116,36 @@ def test_headers_that_do_not_come_are_not_waited_for() -> None:
         server.should_exit = True
         thread.join(10)
         listening.close()
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_what_a_server_should_not_answer_it_does_not(served: Served) -> None:
+    visitor = served.visitor()
+    traced = visitor.request("TRACE", "/sign-in", headers={"X-Mine": "echo"})
+    assert traced.status_code in (404, 405)
+    assert "echo" not in traced.text
+    for folder in ("/static", "/static/", "/static/../app.py", "/.git/HEAD", "/.git/"):
+        answer = visitor.get(folder)
+        assert answer.status_code in (400, 404), folder
+        assert "passkey.js" not in answer.text
+    lost = visitor.get("/api/v1/sessions/not-a-number", headers={"Accept": "text/html"})
+    for word in ("Traceback", "site-packages", "litestar", ".py"):
+        assert word not in lost.text.lower() + lost.text
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_an_unexpected_error_is_logged_by_its_place_and_its_words_are_told_to_nobody(
+    served: Served, alice: Visitor, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("quillfeather")
+
+    monkeypatch.setattr("stillwave.accounts.actions.contact", fail)
+    capfd.readouterr()
+    answer = alice.get("/api/v1/me")
+    told = "".join(capfd.readouterr())
+    assert answer.status_code == 500
+    assert "request failed" in told
+    assert "ZeroDivisionError" in told
+    for word in ("quillfeather", "Traceback"):
+        assert word not in answer.text + told

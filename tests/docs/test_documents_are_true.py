@@ -116,14 +116,32 @@ def test_files_that_a_document_names_exist(document):
 
 def safeguards() -> list[tuple[str, str, list[str]]]:
     """Each line of docs/safeguards.md: the item, its state, and the tests that show it."""
-    rows = re.findall(r"^\| (?!item|article|paragraph|---)([^|]+)\|[^|]+\| (\w+) \|[^|]*\|([^|]*)\|$", (ROOT / "docs/safeguards.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (?!item|article|paragraph|---)([^|]+)\|[^|]+\| ([\w/]+) \|[^|]*\|([^|]*)\|$", (ROOT / "docs/safeguards.md").read_text(), re.MULTILINE)
     return [(item.strip(), state, re.findall(r"`([^`]+)`", shown)) for item, state, shown in rows]
 
 
 def test_there_are_safeguards_of_every_law():
     text = (ROOT / "docs/safeguards.md").read_text()
     assert len(safeguards()) == sum(line.startswith("| ") for line in text.splitlines()) - 3 > 90
-    assert {state for _, state, _ in safeguards()} <= {"met", "operator", "partly", "no"}
+    assert {state for _, state, _ in safeguards()} <= {"met", "operator", "partly", "no", "n/a"}
+
+
+# How many requirements of levels 1 and 2 each section of ASVS 5.0.0 has; they are its first ones, level 3 comes after.
+ASVS = {
+    "1.1": 2, "1.2": 9, "1.3": 11, "1.4": 3, "1.5": 2, "2.1": 3, "2.2": 3, "2.3": 4, "2.4": 1, "3.2": 2, "3.3": 4, "3.4": 6, "3.5": 5,
+    "3.7": 2, "4.1": 3, "4.2": 1, "4.3": 2, "4.4": 4, "5.1": 1, "5.2": 3, "5.3": 2, "5.4": 3, "6.1": 3, "6.2": 12, "6.3": 4, "6.4": 4,
+    "6.5": 5, "6.6": 3, "6.8": 4, "7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 2, "7.6": 2, "8.1": 2, "8.2": 3, "8.3": 1, "8.4": 1,
+    "9.1": 3, "9.2": 4, "10.1": 2, "10.2": 2, "10.3": 4, "10.4": 11, "10.5": 5, "10.6": 2, "10.7": 3, "11.1": 2, "11.2": 3, "11.3": 3,
+    "11.4": 4, "11.5": 1, "11.6": 1, "12.1": 3, "12.2": 2, "12.3": 4, "13.1": 1, "13.2": 5, "13.3": 2, "13.4": 5, "14.1": 2, "14.2": 4,
+    "14.3": 3, "15.1": 3, "15.2": 3, "15.3": 7, "16.1": 1, "16.2": 5, "16.3": 4, "16.4": 3, "16.5": 3, "17.1": 1, "17.2": 4, "17.3": 2,
+}  # fmt: skip
+
+
+def test_every_requirement_of_asvs_of_the_first_two_levels_stands_there_once():
+    wanted = [f"{section}.{number}" for section, count in ASVS.items() for number in range(1, count + 1)]
+    told = [number for item, _, _ in safeguards() if "(" not in item for number in item.split() if re.fullmatch(r"\d+\.\d+\.\d+", number)]
+    assert len(wanted) == 253
+    assert sorted(told) == sorted(wanted)
 
 
 @pytest.mark.parametrize(("item", "state", "shown"), safeguards(), ids=[item for item, _, _ in safeguards()])

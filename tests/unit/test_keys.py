@@ -371,7 +371,7 @@ def test_another_process_sees_a_new_a_destroyed_and_a_moved_key_at_once(store, t
     assert [number for number, _, _ in other.house("audit")] == [2, 1]
     new = RootKey(bytes(range(32)))
     write_handover(tmp_path / "keys.db", store.root, new)
-    store.move_to(new)
+    store.move_to(new, NOW)
     assert other.key(ALICE, 1) == first
     other.create(BOB)
     assert store.key(BOB) == other.key(BOB)
@@ -396,12 +396,12 @@ def test_a_store_that_could_not_be_moved_stays_as_it_was(store, tmp_path, monkey
     key = store.key(ALICE)
     monkeypatch.setattr(KeyStore, "_rewrap", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        store.move_to(RootKey(bytes(32)))
+        store.move_to(RootKey(bytes(32)), NOW)
     monkeypatch.undo()
     assert store.key(ALICE) == key
     store.close()
     again = KeyStore(tmp_path / "keys.db", parse_root_key(ROOT_KEY))
-    again.move_to(RootKey(bytes(32)))  # what was left of the first try is in nobody's way
+    again.move_to(RootKey(bytes(32)), NOW)  # what was left of the first try is in nobody's way
     assert again.key(ALICE) == key
     again.close()
     with pytest.raises(CannotStart):

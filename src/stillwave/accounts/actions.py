@@ -14,6 +14,7 @@ import msgspec
 from stillwave.accounts import passwords, store
 from stillwave.accounts.rules import (
     CONSENTS,
+    PROOF_PREFIX,
     RECOVERY_LASTS,
     STEP_LASTS,
     Contact,
@@ -28,6 +29,7 @@ from stillwave.accounts.rules import (
     code_hash,
     normal_email,
     normal_phone,
+    proof_hash,
     recovery_code,
 )
 from stillwave.accounts.store import SQL, Consent, Login, People, User
@@ -268,12 +270,34 @@ def _set_password(tx: Tx, user_id: UUID, password_hash: str, now: dt.datetime) -
     end_logins(tx, user_id)
 
 
-def confirm_password(database: Database, user_id: UUID, password: str) -> None:
-    """Raises BadInput unless this is the person's password; asked before acts that cannot be undone."""
+def confirm_password(database: Database, user_id: UUID, password: str, now: dt.datetime) -> bool:
+    """Raises BadInput unless it is surely the person; asked before acts that cannot be undone.
+
+    Given is their password, or the proof of a passkey instead of it (True), which then is used up.
+    """
+    if use_proof(database, user_id, password, now):
+        return True
     with database.read(user_id) as tx:
         stored = account(tx, user_id).password_hash
     if not passwords.matches(stored, password):
         raise BadInput("password", "is not right")
+    return False
+
+
+def make_proof(tx: Tx, user_id: UUID, expires_at: dt.datetime) -> str:
+    """What stands once for the person's password or code until then; only its digest is kept."""
+    proof = PROOF_PREFIX + secrets.token_urlsafe(32)
+    tx.run(SQL.insert_proof, user_id=user_id, digest=proof_hash(proof), expires_at=expires_at)
+    return proof
+
+
+def use_proof(database: Database, user_id: UUID, given: str, now: dt.datetime) -> bool:
+    """Whether it was a proof of this person's, which now counts no more."""
+    if not given.startswith(PROOF_PREFIX):
+        return False
+    # In a transaction of its own: it is used up whatever comes next.
+    with database.write(user_id) as tx:
+        return bool(tx.run(SQL.use_proof, user_id=user_id, digest=proof_hash(given), now=now))
 
 
 def account(tx: Tx, user_id: UUID) -> User:
@@ -343,7 +367,7 @@ def change_contact(database: Database, user_id: UUID, wish: Contact, now: dt.dat
 
     Raises BadInput for a wrong password, for what cannot be used, and, in the same words, for what somebody has.
     """
-    confirm_password(database, user_id, wish.password)
+    confirm_password(database, user_id, wish.password, now)
     with database.write(user_id) as tx:
         before = contact(tx, user_id)
         after = (

@@ -60,6 +60,12 @@ VALUES (:user_id, :id, :token_hash, :device, :now, :now, :expires_at, :step_due_
 SELECT (SELECT count(*) FROM second_factors WHERE user_id = :user_id AND confirmed_at IS NOT NULL)
      + (SELECT count(*) FROM passkeys WHERE user_id = :user_id) AS n;
 
+-- name: insert_proof!
+INSERT INTO passkey_challenges (user_id, digest, expires_at) VALUES (:user_id, :digest, :expires_at);
+
+-- name: use_proof!
+DELETE FROM passkey_challenges WHERE user_id = :user_id AND digest = :digest AND expires_at > :now;
+
 -- name: logins_of
 SELECT id, device, created_at, last_seen_at FROM logins
 WHERE user_id = :user_id AND expires_at > :now AND last_seen_at > :idle_since AND step_due_by IS NULL

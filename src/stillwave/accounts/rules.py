@@ -25,11 +25,15 @@ SHORTEST_PASSWORD: Final = 12
 DEMO_EMAIL: Final = "demo@stillwave.example"
 # zxcvbn's time grows with the square of the length; the first 72 characters decide
 _ZXCVBN_READS: Final = 72
+_OWN_WORD: Final = 4  # shorter ones stand in many words by chance
+_BESIDE_OWN: Final = 8
 _CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 CODE_LENGTH: Final = 16
 RECOVERY_LASTS: Final = dt.timedelta(hours=1)
 # How long after the password the code of the second step may take
 STEP_LASTS: Final = dt.timedelta(minutes=10)
+# What a passkey gives to stand once for a password begins so
+PROOF_PREFIX: Final = "passkey-"
 # "+999" is not assigned to any country: it marks an account that came without a phone number
 PLACEHOLDER_PREFIX: Final = "+999"
 # The place of the digest of an address that is looked for letter by letter: of an account that came with one that
@@ -195,6 +199,11 @@ def check_password(password: str, own: tuple[str, ...]) -> None:
         raise BadInput(
             "password", f"is too short: use at least {SHORTEST_PASSWORD} characters; a few words are fine"
         )
+    left = password.lower()
+    for word in sorted({word.lower() for word in own if len(word) >= _OWN_WORD}, key=len, reverse=True):
+        left = left.replace(word, "")
+    if left != password.lower() and len(left.strip()) < _BESIDE_OWN:  # which zxcvbn takes for strong once a blank stands between
+        raise BadInput("password", "is easily guessed: it is hardly more than your own address or number, or our name")
     found = zxcvbn(password[:_ZXCVBN_READS], user_inputs=[word for word in own if word], max_length=_ZXCVBN_READS)
     if found["score"] < 3:
         raise BadInput("password", "is easily guessed: try three or four unrelated words")
@@ -209,6 +218,11 @@ def recovery_code(chance: bytes) -> str:
 def code_hash(code: str) -> str:
     """The stored digest of a code as a person may type it: any case, with or without dashes."""
     return hashlib.sha256(re.sub(r"[^A-Z0-9]", "", code.upper()).encode()).hexdigest()
+
+
+def proof_hash(proof: str) -> str:
+    """The stored digest of a proof; that of a challenge is another one, also of the same letters."""
+    return hashlib.sha256(b"proof\0" + proof.encode()).hexdigest()
 
 
 def device_name(user_agent: str) -> str:

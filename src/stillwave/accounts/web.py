@@ -32,7 +32,7 @@ from stillwave.accounts.store import Consent, Login
 from stillwave.errors import BadInput, StillwaveError, TooMany
 from stillwave.web import gate, pages
 from stillwave.web.intake import read_form
-from stillwave.web.kit import address_of, kit_of
+from stillwave.web.kit import address_of, evenly, kit_of
 from stillwave.web.routes import api_delete, api_get, api_post, api_put, page_get, page_post
 
 Form = URLEncodedBody[dict[str, Any]]
@@ -107,14 +107,16 @@ class ConsentChoice(msgspec.Struct, forbid_unknown_fields=True):
 def _sign_up(request: Ask, wish: SignUp) -> None:
     kit = kit_of(request)
     kit.limits.count("sign_up_address", address_of(request))
-    warn = actions.sign_up(kit.database, wish, kit.clock())
-    if warn:
-        kit.mail.send(
-            warn, "You already have a Stillwave account",
-            "Somebody, perhaps you, tried to sign up with this address. There is an account already.\n\n"
-            f"Sign in: {kit.settings.base_url}/sign-in\nChoose a new password: {kit.settings.base_url}/recover\n\n"
-            "If it was not you, nothing needs to be done.\n",
-        )  # fmt: skip
+    kit.limits.count("sign_up_all", "all")
+    with evenly(kit):
+        warn = actions.sign_up(kit.database, wish, kit.clock())
+        if warn:
+            kit.mail.send(
+                warn, "You already have a Stillwave account",
+                "Somebody, perhaps you, tried to sign up with this address. There is an account already.\n\n"
+                f"Sign in: {kit.settings.base_url}/sign-in\nChoose a new password: {kit.settings.base_url}/recover\n\n"
+                "If it was not you, nothing needs to be done.\n",
+            )  # fmt: skip
 
 
 def _sign_in(request: Ask, who: Credentials) -> SignedIn:
@@ -130,12 +132,14 @@ def _sign_in(request: Ask, who: Credentials) -> SignedIn:
 def _start_recovery(request: Ask, email: str) -> None:
     kit = kit_of(request)
     kit.limits.count("recover_address", address_of(request))
+    kit.limits.count("recover_all", "all")
     kit.limits.count("recover_account", account_key(email))
-    with kit.database.write() as tx:
-        started = actions.start_recovery(tx, email, kit.clock())
-    if started and started[0]:
-        address, code = started
-        kit.mail.send(address, "Your new Stillwave password", recovery_mail(kit.settings.base_url, code))
+    with evenly(kit):
+        with kit.database.write() as tx:
+            started = actions.start_recovery(tx, email, kit.clock())
+        if started and started[0]:
+            address, code = started
+            kit.mail.send(address, "Your new Stillwave password", recovery_mail(kit.settings.base_url, code))
 
 
 def recovery_mail(base_url: str, code: str) -> str:
@@ -150,6 +154,7 @@ def recovery_mail(base_url: str, code: str) -> str:
 def _recover(request: Ask, wish: Recovery) -> None:
     kit = kit_of(request)
     kit.limits.count("reset_address", address_of(request))
+    kit.limits.count("reset_all", "all")
     kit.limits.count("reset_account", account_key(wish.email))
     actions.recover(kit.database, wish.email, wish.code, wish.password, kit.clock())
 

@@ -118,20 +118,18 @@ def note(tx: Tx, user_id: UUID, action: str, now: dt.datetime, *, actor: Actor =
     """The event is at the end of the person's chain. Writers of one person wait for each other."""
     if action not in ACTIONS:
         raise KeyError(action)
-    end = tx.one(_End, SQL.lock_head, user_id=user_id)
+    end = tx.one(_End, SQL.hold_head, user_id=user_id)
     if end is None:
         tx.run(SQL.begin_chain, user_id=user_id, mac=_START)
-        end = tx.one(_End, SQL.lock_head, user_id=user_id)
+        end = tx.one(_End, SQL.hold_head, user_id=user_id)
         if end is None:
             raise RuntimeError("the chain of a person could not be begun")
     text = _canonical(detail)
-    event = Event(user_id, end.seq, now, actor, action, text, end.mac, "")
-    mac = tx.vault.audit_mac(_written(event))
+    event = Event(user_id, end.seq + 1, now, actor, action, text, end.mac, "")
     tx.run(
-        SQL.insert_event, user_id=user_id, seq=end.seq, at=now, actor=actor, action=action, detail=text,
-        prior=end.mac, mac=mac,
+        SQL.append_event, user_id=user_id, seq=event.seq, at=now, actor=actor, action=action, detail=text,
+        prior=end.mac, mac=tx.vault.audit_mac(_written(event)),
     )  # fmt: skip
-    tx.run(SQL.set_head, user_id=user_id, mac=mac)
 
 
 def opening(vault: Vault, user_id: UUID, action: str, now: dt.datetime) -> Event:

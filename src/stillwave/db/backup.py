@@ -19,7 +19,7 @@ import os
 import secrets
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -178,15 +178,17 @@ def head_of(path: Path) -> Head:
 
 
 class Reader:
-    """A backup that is opened under `key`. Raises BadBackup with what is wrong with it."""
+    """A backup that is opened under one of `keys`. Raises BadBackup with what is wrong with it."""
 
-    def __init__(self, path: Path, kind: Literal["database", "keys"], key: bytes) -> None:
-        self._path, self._key, self.head = path, key, head_of(path)
+    def __init__(self, path: Path, kind: Literal["database", "keys"], keys: Collection[bytes]) -> None:
+        self._path, self.head = path, head_of(path)
         if self.head.kind != kind:
             wanted = {"database": "the database", "keys": "the key store (backup --keys)"}
             raise BadBackup(f"{path} is a backup of {wanted[self.head.kind]}, not of {wanted[kind]}.")
-        if self.head.key != key_name(key):
+        fitting = [key for key in keys if self.head.key == key_name(key)]
+        if not fitting:
             raise BadBackup(f"{path} was made with another root key. Put that one into STILLWAVE_ROOT_KEY_FILE.")
+        self._key = fitting[0]
 
     def parts(self) -> Iterator[tuple[Part, Iterator[bytes]]]:
         """Each part with its body in pieces of whole lines; a body must be read to its end before the next part."""

@@ -6,6 +6,7 @@ Values are the same on both engines: ids are UUID, times are aware UTC datetimes
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -29,13 +30,20 @@ Right = Literal["app", "retention", "operator"]
 NO_FORM = "form"
 
 
-class Query:
-    """One named statement, in the text of each engine."""
+_STEPS = re.compile(r";\n(?=[A-Z])")
 
-    __slots__ = ("name", "postgres", "sqlite")
+
+class Query:
+    """One named statement, in the text of each engine.
+
+    What one statement of PostgreSQL does may take SQLite several, each beginning a line: it has no `WITH` that writes.
+    """
+
+    __slots__ = ("before", "name", "postgres", "sqlite")
 
     def __init__(self, name: str, sqlite: str, postgres: str) -> None:
-        self.name, self.sqlite, self.postgres = name, sqlite, postgres
+        self.name, self.postgres = name, postgres
+        *self.before, self.sqlite = _STEPS.split(sqlite)
 
 
 class Queries:

@@ -1,7 +1,7 @@
 """Keys: one root key outside the database, everything else lies wrapped in the key store.
 
 root key -> HKDF-SHA256 -> the key of the key store's file, and the key that wraps what is in it.
-In it lie the house's keys (database file, blind index, audit log, key check) and one data key per person;
+In it lie the house's keys (database file, blind index, audit log, key check, backups of former root keys) and one data key per person;
 destroying that makes everything sealed for the person unreadable, in backups of the database too.
 Every key has generations: the newest is used, older ones open what is older until they are forgotten.
 The first of each house key is derived from the first root key. `rotation.py` makes new ones.
@@ -41,6 +41,7 @@ _TURNS, _MOMENT_S = 5, 0.05
 _COMMAND_S = 30
 # The house's keys; each has its first generation from the moment a key store is made or first opened.
 PURPOSES = ("database", "blind-index", "audit", "key-check")
+BACKUP = "backup"  # derived from the root key of now; in the store lie those of root keys before it, all retired
 
 
 class RootKey:
@@ -540,7 +541,9 @@ class KeyStore:
         with self._lock:
             self._freshen()
             found = self._file.execute(
-                f"SELECT purpose, max(generation), {shape} FROM house_keys GROUP BY purpose ORDER BY purpose"  # noqa: S608
+                f"SELECT purpose, max(generation), {shape} FROM house_keys WHERE purpose <> ?"  # noqa: S608
+                " GROUP BY purpose ORDER BY purpose",
+                (BACKUP,),
             ).fetchall()
             people = self._file.execute(f"SELECT 'people', max(generation), {shape} FROM data_keys").fetchone()  # noqa: S608
         return [*found, people]
@@ -578,8 +581,11 @@ class KeyStore:
             if value is not None:
                 self._file.execute("INSERT INTO facts VALUES (?, ?)", (name, value))
 
-    def move_to(self, root: RootKey) -> None:
-        """The file is encrypted, and everything in it wrapped, under this root key: wholly, or as before."""
+    def move_to(self, root: RootKey, now: dt.datetime) -> None:
+        """The file is encrypted, and everything in it wrapped, under this root key: wholly, or as before.
+
+        Of the root key before it keeps, retired, what opens its backups.
+        """
         with self._lock, _alone_in(self._path.parent):
             self._freshen()
             if self.root == root:
@@ -597,6 +603,7 @@ class KeyStore:
                 self._file.execute("BEGIN IMMEDIATE")
                 self._rewrap("data_keys", "user_id", lambda name, generation: _of_person(UUID(name), generation), wrap)
                 self._rewrap("house_keys", "purpose", _of_house, wrap)
+                self._keep_backup_key(wrap, now)
                 self._file.execute("COMMIT")
             finally:
                 if self._file.in_transaction:
@@ -611,6 +618,13 @@ class KeyStore:
             self.root = root
             self._open()
             self._forget_memory()
+
+    def _keep_backup_key(self, wrap: AESGCM, now: dt.datetime) -> None:
+        count = "SELECT coalesce(max(generation), 0) FROM fresh.house_keys WHERE purpose = ?"
+        generation = int(self._file.execute(count, (BACKUP,)).fetchone()[0]) + 1
+        wrapped = _wrapped(wrap, self.root.derive(BACKUP), _of_house(BACKUP, generation))
+        row = (BACKUP, generation, wrapped, None, _text(now))
+        self._file.execute("INSERT INTO fresh.house_keys VALUES (?, ?, ?, ?, ?)", row)
 
     def _rewrap(self, table: str, column: str, of: Callable[[str, int], bytes], wrap: AESGCM) -> None:
         rows = self._file.execute(f"SELECT rowid, {column}, generation, wrapped FROM fresh.{table}").fetchall()  # noqa: S608

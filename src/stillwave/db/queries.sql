@@ -1,19 +1,5 @@
--- name: lock_head
--- The end of a person's chain; it is theirs until the transaction ends.
-UPDATE audit_heads SET seq = seq + 1 WHERE user_id = :user_id RETURNING seq, mac;
-
--- name: hold_head
-UPDATE audit_heads SET seq = seq WHERE user_id = :user_id RETURNING seq, mac;
-
 -- name: begin_chain!
 INSERT INTO audit_heads (user_id, seq, mac) VALUES (:user_id, 0, :mac) ON CONFLICT DO NOTHING;
-
--- name: set_head!
-UPDATE audit_heads SET mac = :mac WHERE user_id = :user_id;
-
--- name: insert_event!
-INSERT INTO audit_events (user_id, seq, at, actor, action, detail, prior, mac)
-VALUES (:user_id, :seq, :at, :actor, :action, :detail, :prior, :mac);
 
 -- name: events_of
 SELECT user_id, seq, at, actor, action, detail, prior, mac FROM audit_events

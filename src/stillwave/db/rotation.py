@@ -48,7 +48,9 @@ def _silent(_: int) -> None:
 # --- root key, key-encryption key, key store --------------------------------------------------------
 
 
-def rotate_root(settings: Settings, database: Database, given: RootKey | None = None) -> Literal["done", "waiting"]:
+def rotate_root(
+    settings: Settings, database: Database, now: dt.datetime, given: RootKey | None = None
+) -> Literal["done", "waiting"]:
     """The key store is under a new root key, with everything in it wrapped anew.
 
     "done": the old root key opens nothing any more. "waiting": the root key comes from the environment or a command,
@@ -59,14 +61,14 @@ def rotate_root(settings: Settings, database: Database, given: RootKey | None = 
     set_now = load_root_key(settings, may_create=False)
     after = read_handover(keys_file, set_now)
     if after is None and handover_file(keys_file).exists():  # what is set now is the new one already
-        keys.move_to(set_now)
+        keys.move_to(set_now, now)
         handover_file(keys_file).unlink()
         new_file.unlink(missing_ok=True)
         return "done"
     if after is None:
         after = given or RootKey(secrets.token_bytes(KEY_BYTES))
         write_handover(keys_file, set_now, after)
-    keys.move_to(after)
+    keys.move_to(after, now)
     if settings.root_key or settings.root_key_command:
         if given is None:
             write_secret(new_file, after.written())
@@ -84,9 +86,16 @@ def rebuild_index(database: Database, now: dt.datetime, step: Step = _silent) ->
 
     Meanwhile people are looked for under both keys. Raises Unavailable when two accounts turn out to have one contact.
     """
-    keys, moved, after = database.vault.keys, 0, UUID(int=0)
+    keys = database.vault.keys
     keys.begin("blind-index", now)
     _let_writers_end(database)
+    moved = _index_everybody(database, step)
+    keys.finish("blind-index", now)
+    return moved
+
+
+def _index_everybody(database: Database, step: Step = _silent) -> int:
+    moved, after = 0, UUID(int=0)
     while True:
         with database.write(right="operator") as tx:
             people = tx.rows(SQL.contacts_after, after=after, most=BATCH)
@@ -95,9 +104,7 @@ def rebuild_index(database: Database, now: dt.datetime, step: Step = _silent) ->
                 moved += _index(tx, after, row)
         step(moved)
         if len(people) < BATCH:
-            break
-    keys.finish("blind-index", now)
-    return moved
+            return moved
 
 
 def _index(tx: Tx, user_id: UUID, row: Any) -> int:  # noqa: ANN401
@@ -129,17 +136,32 @@ def _let_writers_end(database: Database) -> None:
 
 def rotate_log(database: Database, now: dt.datetime, step: Step = _silent) -> int:
     """Every chain goes on under a new key, from an event that says so; returns how many did."""
-    keys, moved = database.vault.keys, 0
+    keys = database.vault.keys
     keys.begin("audit", now)
     _let_writers_end(database)
+    moved = _rekey_everybody(database, now, step)
+    keys.finish("audit", now)
+    return moved
+
+
+def _rekey_everybody(database: Database, now: dt.datetime, step: Step = _silent) -> int:
+    moved = 0
     with database.read(right="operator") as tx:
         people = [head.user_id for head in audit.heads(tx)]
     for first in range(0, len(people), BATCH):
         with database.write(right="operator") as tx:
             moved += sum(audit.rekey(tx, user_id, now) for user_id in people[first : first + BATCH])
         step(moved)
-    keys.finish("audit", now)
     return moved
+
+
+def catch_up(database: Database, now: dt.datetime) -> None:
+    """Rows from an older backup are under the keys of now: people are found, and every chain of the log goes on.
+
+    What is sealed for people opens with their older keys, until `forget` seals it anew.
+    """
+    _index_everybody(database)
+    _rekey_everybody(database, now)
 
 
 # --- people -----------------------------------------------------------------------------------------

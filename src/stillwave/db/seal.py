@@ -25,7 +25,7 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from stillwave.db.keys import KeyStore, RootKey
+from stillwave.db.keys import BACKUP, KeyStore
 from stillwave.errors import NotFound, StillwaveError
 
 PREFIX = "sw1."
@@ -43,11 +43,6 @@ class SealBroken(StillwaveError):
     title = "Stored data cannot be opened"
 
 
-def backup_key(root: RootKey) -> bytes:
-    """The key of backup files."""
-    return root.derive("backup")
-
-
 class Vault:
     """Seals and opens with the keys of the people it is asked about."""
 
@@ -57,7 +52,12 @@ class Vault:
     @property
     def backup_key(self) -> bytes:
         """The key of backup files, under the root key of now."""
-        return backup_key(self.keys.root)
+        return self.keys.root.derive(BACKUP)
+
+    @property
+    def backup_keys(self) -> list[bytes]:
+        """What opens backup files: the key of now, and those of former root keys that are not forgotten."""
+        return [self.backup_key, *(key for _, key, _ in self.keys.house(BACKUP))]
 
     def audit_fits(self, text: str, mac: str) -> bool:
         """Whether the MAC is right under any audit key there was."""
@@ -122,6 +122,14 @@ class Vault:
             for _, key, past in reversed(self.keys.house("blind-index"))
             if retired or not past
         ]
+
+    def indexes_and_logs_like(self, other: Vault) -> bool:
+        """Whether digests and audit events of either count with the other: the root key may be one, the keys since be others."""
+
+        def known(vault: Vault) -> list[tuple[int, bytes]]:
+            return [key[:2] for purpose in ("blind-index", "audit") for key in vault.keys.house(purpose)]
+
+        return known(self) == known(other)
 
     def key_check(self) -> str:
         """A value stored in the database that tells whether it and the key store belong together."""

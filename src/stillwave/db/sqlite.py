@@ -53,10 +53,11 @@ class SqliteTx(Reading):
         return self._connection
 
     def _execute(self, query: Query, values: Mapping[str, object]) -> sqlcipher.Cursor:
+        given = {name: _as_parameter(value) for name, value in values.items()}
         try:
-            return self._connection.execute(
-                query.sqlite, {name: _as_parameter(value) for name, value in values.items()}
-            )
+            for step in query.before:
+                self._connection.execute(step, given)
+            return self._connection.execute(query.sqlite, given)
         except sqlcipher.IntegrityError as error:
             raise ConstraintBroken(sqlite_constraint(self._connection, query, str(error))) from error
         except (UnicodeEncodeError, OverflowError) as error:

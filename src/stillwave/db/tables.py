@@ -464,11 +464,11 @@ PASSKEYS = Table(
 
 PASSKEY_CHALLENGES = Table(
     name="passkey_challenges",
-    what="Challenges that a passkey is about to sign; each counts once. Before signing in, a number of chance stands for the person.",
+    what="Challenges that a passkey is about to sign, and proofs it gave; each counts once. Before signing in, a number of chance stands for the person.",
     owner="user_id", retention="challenge", key=("user_id", "digest"),
     columns=(
         _must("user_id", UUID_REF, "identifier", "whose challenge it is, or a number of chance", kept_back=_MACHINE),
-        _must("digest", SHA256, "secret", "recognises the challenge without knowing it", kept_back=_PROOF),
+        _must("digest", SHA256, "secret", "recognises the challenge or proof without knowing it", kept_back=_PROOF),
         _must("expires_at", MOMENT, "behaviour", "ends it", unit="UTC", kept_back=_MACHINE),
     ),
 )  # fmt: skip
@@ -525,7 +525,7 @@ IDEMPOTENCY_KEYS = Table(
     stays_behind="answers to requests that were sent to one Stillwave",
     columns=(
         _owner(),
-        _must("key", words(128), "identifier", "the sender's name for the request", kept_back=_MACHINE),
+        _must("key", words(128), "identifier", "a digest of the sender's name for the request", kept_back=_MACHINE),
         _must("request_sha256", SHA256, "identifier", "tells the same request from another under the same key", kept_back=_MACHINE),
         _must("status", WHOLE, "none", "the HTTP status that was given", kept_back=_MACHINE),
         _must("body", TEXT, "health", "the answer that was given", sealed=True, kept_back="a copy of rows that are exported themselves"),

@@ -55,7 +55,7 @@ def begin(database: Database, user_id: UUID, password: str, now: dt.datetime) ->
 
     Raises BadInput for a wrong password, Conflict where a second step is already on.
     """
-    accounts.confirm_password(database, user_id, password)
+    accounts.confirm_password(database, user_id, password, now)
     with database.write(user_id) as tx:
         if state(tx, user_id, now).on:
             raise Conflict("Your second step is already on. Turn it off first to use another app.")
@@ -87,7 +87,9 @@ def take_step(database: Database, waiting: Me, code: str, device: str, now: dt.d
 
 
 def prove(database: Database, user_id: UUID, code: str, now: dt.datetime) -> None:
-    """The code was right and is used up. Raises BadInput, or TooMany after five tries."""
+    """The code, or the proof of a passkey instead of it, was right and is used up. Raises BadInput, or TooMany after five tries."""
+    if accounts.use_proof(database, user_id, code, now):
+        return
     plain = rules.plain(code)
     recovery = not rules.is_app_code(plain)
     _count_try(database, user_id, now, none="No authenticator app is set up for this account.", recovery=recovery)
@@ -104,19 +106,26 @@ def prove(database: Database, user_id: UUID, code: str, now: dt.datetime) -> Non
         raise BadInput("code", "is not right, or was used", "the six digits of your app, or a recovery code")
 
 
-def new_codes(database: Database, me: Me, password: str, code: str, now: dt.datetime) -> list[str]:
+def _prove_fully(database: Database, user_id: UUID, password: str, code: str | None, now: dt.datetime) -> None:
+    """Password and code were right; a passkey is both, for its device knows its person. Raises BadInput."""
+    if accounts.confirm_password(database, user_id, password, now):
+        return
+    if code is None:
+        raise BadInput("code", "is missing", "the six digits of your app, or a recovery code")
+    prove(database, user_id, code, now)
+
+
+def new_codes(database: Database, me: Me, password: str, code: str | None, now: dt.datetime) -> list[str]:
     """New recovery codes; the old ones open nothing. Raises BadInput for a wrong password or code."""
-    accounts.confirm_password(database, me.user_id, password)
-    prove(database, me.user_id, code, now)
+    _prove_fully(database, me.user_id, password, code, now)
     with database.write(me.user_id) as tx:
         audit.note(tx, me.user_id, "recovery_codes.made", now)
         return fresh_codes(tx, me.user_id, now)
 
 
-def remove(database: Database, me: Me, password: str, code: str, device: str, now: dt.datetime) -> str:
+def remove(database: Database, me: Me, password: str, code: str | None, device: str, now: dt.datetime) -> str:
     """The second step is off; every login has ended but the one whose token is returned."""
-    accounts.confirm_password(database, me.user_id, password)
-    prove(database, me.user_id, code, now)
+    _prove_fully(database, me.user_id, password, code, now)
     with database.write(me.user_id) as tx:
         store.forget(tx, me.user_id)
         audit.note(tx, me.user_id, "second_step.off", now)

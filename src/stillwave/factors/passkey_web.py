@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,13 @@ class Options(msgspec.Struct):
     """For `navigator.credentials`: `publicKey`, with bytes as base64url."""
 
     publicKey: dict[str, Any]  # noqa: N815  the standard's name
+
+
+class Proven(msgspec.Struct):
+    """What stands once for the password or a code, until then."""
+
+    proof: str
+    expires_at: dt.datetime
 
 
 class Passkeys(msgspec.Struct):
@@ -135,7 +143,7 @@ def ask_passkey(request: Ask) -> Options:
     """What the browser needs to sign in with a passkey; the same for everybody."""
     kit = kit_of(request)
     _count(request)
-    return Options(passkeys.ask(kit.database, kit.settings, None, kit.clock()))
+    return Options(passkeys.ask(kit.database, kit.settings, "sign_in", None, kit.clock()))
 
 
 @api_post("/api/v1/logins/passkey", tags=["account"])
@@ -149,13 +157,35 @@ def ask_step_passkey(request: Ask) -> Options:
     """What the browser needs for the second step with a passkey; with the token that waits for it."""
     kit = kit_of(request)
     _count(request)
-    return Options(passkeys.ask(kit.database, kit.settings, gate.waiting(request), kit.clock()))
+    return Options(passkeys.ask(kit.database, kit.settings, "second_step", gate.waiting(request), kit.clock()))
 
 
 @api_post("/api/v1/logins/second-step/passkey", tags=["account"])
 def second_step_with_passkey(request: Ask, data: JSONBody[OnePasskey]) -> Opened:
     """Take the second step with a passkey; the answer holds a new token."""
     return _opened(request, _take_step(request, data.credential))
+
+
+@api_post("/api/v1/proofs/passkey/options", tags=["account"])
+def ask_proof(request: Ask) -> Options:
+    """What the browser needs for a proof by passkey that it is you."""
+    kit = kit_of(request)
+    _count(request)
+    return Options(passkeys.ask(kit.database, kit.settings, "proof", _me(request), kit.clock()))
+
+
+@api_post("/api/v1/proofs/passkey", tags=["account"])
+def prove_with_passkey(request: Ask, data: JSONBody[OnePasskey]) -> Proven:
+    """Prove by passkey that it is you: `proof` counts once wherever your `password` or a `code` is asked for again."""
+    kit = kit_of(request)
+    _count(request)
+    now = kit.clock()
+    return Proven(passkeys.prove(kit.database, kit.settings, _me(request), data.credential, now), now + passkeys.LASTS)
+
+
+def _me(request: Ask) -> gate.Me:
+    with gate.read(request, leaving=True) as (_tx, me):
+        return me
 
 
 # --- pages: `passkey.js` puts what the device gave into the form ----------------------------------
@@ -240,5 +270,6 @@ def _told(error: BadInput | TooMany | Conflict) -> str:
 HANDLERS = [
     read_passkeys, begin_passkey, add_passkey, name_passkey, remove_passkey,
     ask_passkey, sign_in_with_passkey, ask_step_passkey, second_step_with_passkey,
+    ask_proof, prove_with_passkey,
     passkey_sign_in, passkey_step, add_by_form, change_by_form, remove_by_form,
 ]  # fmt: skip

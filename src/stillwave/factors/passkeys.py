@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn): adding, naming, removing; signing in with one alone, or as the second step.
+"""Passkeys (WebAuthn): adding, naming, removing; signing in with one alone, as the second step, or to prove again who it is.
 
 A challenge is 16 bytes that say for whom it is kept, and 32 of chance; only its digest is stored, and it counts once.
 Who signs in with a passkey alone is nobody yet: for them a number of chance stands there.
@@ -33,7 +33,7 @@ from stillwave.web.gate import Me
 LASTS: Final = dt.timedelta(minutes=5)
 MOST: Final = 10
 _WHO_BYTES: Final = 16
-Purpose = Literal["add", "sign_in", "second_step"]
+Purpose = Literal["add", "sign_in", "second_step", "proof"]
 Base64 = Annotated[str, msgspec.Meta(min_length=1, max_length=8192, pattern=r"^[A-Za-z0-9_-]*$")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
 
@@ -172,7 +172,7 @@ def begin(database: Database, settings: Settings, user_id: UUID, password: str, 
     from webauthn.helpers import structs
 
     place = _place(settings)
-    accounts.confirm_password(database, user_id, password)
+    accounts.confirm_password(database, user_id, password, now)
     with database.write(user_id) as tx:
         known = store.passkeys(tx, user_id)
         if len(known) >= MOST:
@@ -239,7 +239,7 @@ def remove(database: Database, me: Me, passkey_id: UUID, password: str, device: 
 
     Raises BadInput for a wrong password, NotFound for a passkey that is not the person's.
     """
-    accounts.confirm_password(database, me.user_id, password)
+    accounts.confirm_password(database, me.user_id, password, now)
     with database.write(me.user_id) as tx:
         if not tx.run(SQL.delete_passkey, user_id=me.user_id, id=passkey_id):
             raise NotFound("There is no such passkey.")
@@ -253,19 +253,18 @@ def remove(database: Database, me: Me, passkey_id: UUID, password: str, device: 
 # --- signing in -----------------------------------------------------------------------------------
 
 
-def ask(database: Database, settings: Settings, waiting: Me | None, now: dt.datetime) -> dict[str, Any]:
-    """What the browser needs to have a passkey sign: for anybody alike, or for who waits for the second step."""
+def ask(database: Database, settings: Settings, purpose: Purpose, me: Me | None, now: dt.datetime) -> dict[str, Any]:
+    """What the browser needs to have a passkey sign: for anybody alike, for who waits for the second step, or for a proof."""
     from webauthn import generate_authentication_options, options_to_json
     from webauthn.helpers import structs
 
-    place, who = _place(settings), waiting.user_id if waiting else UUID(bytes=secrets.token_bytes(_WHO_BYTES))
-    purpose: Purpose = "second_step" if waiting else "sign_in"
+    place, who = _place(settings), me.user_id if me else UUID(bytes=secrets.token_bytes(_WHO_BYTES))
     level = structs.UserVerificationRequirement
     with database.write(who) as tx:
         options = generate_authentication_options(
             rp_id=place.name, challenge=_challenge(tx, who, purpose, now), timeout=int(LASTS.total_seconds()) * 1000,
-            allow_credentials=_descriptors(store.passkeys(tx, who)) if waiting else None,
-            user_verification=level.PREFERRED if waiting else level.REQUIRED,
+            allow_credentials=_descriptors(store.passkeys(tx, who)) if me else None,
+            user_verification=level.PREFERRED if purpose == "second_step" else level.REQUIRED,
         )  # fmt: skip
     found: dict[str, Any] = json.loads(options_to_json(options))
     return found
@@ -281,7 +280,7 @@ def sign_in(database: Database, settings: Settings, shown: Shown, device: str, n
     if challenge is None:
         raise _wrong()
     with database.write(user_id) as tx:
-        _verify(tx, settings, user_id, shown, challenge, now, wrong=None)
+        _verify(tx, settings, user_id, shown, challenge, now, alone=True, refusal=_wrong())
         accounts.must_be_open(accounts.account(tx, user_id))
         return accounts.open_login(tx, user_id, device, now, two_steps=True)
 
@@ -295,19 +294,33 @@ def take_step(
     if challenge is None or challenge[:_WHO_BYTES] != waiting.user_id.bytes:
         raise wrong
     with database.write(waiting.user_id) as tx:
-        _verify(tx, settings, waiting.user_id, shown, challenge, now, wrong=wrong)
+        _verify(tx, settings, waiting.user_id, shown, challenge, now, alone=False, refusal=wrong)
         accounts.sign_out(tx, waiting.user_id, waiting.login_id, now)
         return accounts.open_login(tx, waiting.user_id, device, now, two_steps=True)
 
 
+def prove(database: Database, settings: Settings, me: Me, shown: Shown, now: dt.datetime) -> str:
+    """What the person may give once, within five minutes, where a password or code is asked for again. Raises BadInput.
+
+    The device must know its person, as it must when it signs in alone.
+    """
+    challenge = _used(database, "proof", shown.response.clientDataJSON, now)
+    wrong = BadInput("credential", "does not hold", "another passkey of yours, or your password")
+    if challenge is None or challenge[:_WHO_BYTES] != me.user_id.bytes:
+        raise wrong
+    with database.write(me.user_id) as tx:
+        _verify(tx, settings, me.user_id, shown, challenge, now, alone=True, refusal=wrong)
+        return accounts.make_proof(tx, me.user_id, now + LASTS)
+
+
 def _verify(
-    tx: Tx, settings: Settings, user_id: UUID, shown: Shown, challenge: bytes, now: dt.datetime, *, wrong: BadInput | None
-) -> None:
-    """The passkey signed the challenge. Raises `wrong`; without it the passkey stands alone, so its device must know its person."""
+    tx: Tx, settings: Settings, user_id: UUID, shown: Shown, challenge: bytes, now: dt.datetime, *,
+    alone: bool, refusal: BadInput | NotSignedIn,
+) -> None:  # fmt: skip
+    """The passkey signed the challenge, or `refusal` is raised. Where it stands alone, its device must know its person."""
     from webauthn import verify_authentication_response
     from webauthn.helpers.exceptions import WebAuthnException
 
-    refusal = wrong or _wrong()
     place, passkey = _place(settings), store.passkey_of(tx, user_id, shown.rawId)
     if passkey is None or shown.id != shown.rawId:
         raise refusal
@@ -315,7 +328,7 @@ def _verify(
         verified = verify_authentication_response(
             credential=msgspec.to_builtins(shown), expected_challenge=challenge, expected_rp_id=place.name,
             expected_origin=place.origin, credential_public_key=_bytes(passkey.public_key),
-            credential_current_sign_count=0, require_user_verification=wrong is None,
+            credential_current_sign_count=0, require_user_verification=alone,
         )  # fmt: skip
     except (WebAuthnException, ValueError, TypeError, KeyError):
         raise refusal from None

@@ -33,16 +33,16 @@ class OneCode(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OnePassword(msgspec.Struct, forbid_unknown_fields=True):
-    """The password, asked for again."""
+    """The password, or the proof of a passkey, asked for again."""
 
     password: Password
 
 
 class Proof(msgspec.Struct, forbid_unknown_fields=True):
-    """Password and code, asked for again."""
+    """Password and code, asked for again; the proof of a passkey instead of the password is both."""
 
     password: Password
-    code: Code
+    code: Code | None = None
 
 
 class Codes(msgspec.Struct):
@@ -85,6 +85,7 @@ def _confirm(request: Ask, code: str) -> Confirmed:
 def _take_step(request: Ask, code: str) -> str:
     kit = kit_of(request)
     kit.limits.count("sign_in_address", address_of(request))
+    kit.limits.count("sign_in_all", "all")
     waiting = gate.waiting(request)
     return actions.take_step(kit.database, waiting, code, _device(request), kit.clock())
 

@@ -136,6 +136,9 @@ def retain(database: Database, now: dt.datetime) -> list[Retired]:
                 count = tx.run(delete, most=_BATCH, **values)
             rows += count
         done.append(Retired(retention, table, rows))
+    if erased := database.vault.keys.erased():
+        with database.write(right="retention") as tx:
+            tx.value(SQL.forget_metric_names, last_erased=erased[-1][1])
     return [*done, _trim_log(database, now), _waiting(database)]
 
 

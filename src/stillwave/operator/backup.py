@@ -19,11 +19,11 @@ from uuid import UUID
 import msgspec
 
 from stillwave import __version__
-from stillwave.db import audit, migrate
+from stillwave.db import audit, migrate, rotation
 from stillwave.db.backup import Manifest, Part, Reader, Writer, filler, head_of, parts_of, rows_on
 from stillwave.db.database import PostgresDatabase, SqliteDatabase, engine_of, open_database
-from stillwave.db.keys import KeyStore, RootKey, load_root_key
-from stillwave.db.seal import backup_key
+from stillwave.db.keys import BACKUP, KeyStore, RootKey, load_root_key
+from stillwave.db.seal import Vault
 from stillwave.errors import BadBackup, CannotStart, StorageFull
 from stillwave.operator.actions import SQL, Check, check_clock
 from stillwave.settings import Settings
@@ -105,7 +105,7 @@ def restore(
     does not know that they were erased are newer than it: that is refused, unless `without_keys` erases them.
     """
     root = load_root_key(settings, may_create=False)
-    reader = Reader(path, "database", backup_key(root))
+    reader = Reader(path, "database", _openers(settings, root))
     manifest = reader.check()
     _check_fit(settings, path, manifest)
     copied = _copied_keys(settings, root, keys)
@@ -127,6 +127,17 @@ def restore(
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{settings.database_file}{suffix}").unlink(missing_ok=True)
         raise
+
+
+def _openers(settings: Settings, root: RootKey) -> list[bytes]:
+    """What may open the backup: the root key of now, and what the key store knows of those before it."""
+    if not settings.keys_file.exists():
+        return [root.derive(BACKUP)]
+    keys = KeyStore(settings.keys_file, root, lambda: load_root_key(settings, may_create=False), read_only=True)
+    try:
+        return Vault(keys).backup_keys
+    finally:
+        keys.close()
 
 
 def _fill(
@@ -159,6 +170,7 @@ def _fill(
     for user_id in erased:
         with database.write(user_id) as tx:
             audit.note(tx, user_id, "account.erased", now, actor="system")
+    rotation.catch_up(database, now)
     database.prepare_months(now)
     return Restored(reader.head.at, manifest.rows, len(people), len(erased))
 
@@ -186,7 +198,7 @@ def _copied_keys(settings: Settings, root: RootKey, keys: Path | None) -> bytes 
             f"The key store {settings.keys_file} is missing: without it nothing that people wrote can be read. "
             "Name your newest copy of it: --keys FILE. Nothing was changed."
         )
-    reader = Reader(keys, "keys", backup_key(root))
+    reader = Reader(keys, "keys", [root.derive(BACKUP)])
     reader.check()
     return b"".join(base64.b64decode(line) for _, pieces in reader.parts() for piece in pieces for line in piece.splitlines())
 
@@ -214,13 +226,14 @@ def verify(database: Engine, path: Path, told: Told) -> Tried:
     Counts and digests are those of the manifest, the audit log's chains are whole, and every person's e-mail opens
     with the key store. Raises BadBackup with what is not so.
     """
-    reader = Reader(path, "database", database.vault.backup_key)
+    reader = Reader(path, "database", database.vault.backup_keys)
     manifest = reader.check()
     if manifest.engine != database.engine or not migrate.knows(manifest.revision):
         raise BadBackup(f"{path} is of {manifest.engine} at {manifest.revision}; this is {database.engine} at {migrate.newest()}.")
     with database.scratch() as scratch:
         load = filler(scratch, reader, manifest, told)
         migrate.upgrade(scratch, one_role=database.one_role, filled=(manifest.revision, load))
+        rotation.catch_up(scratch, reader.head.at)
         told("audit log")
         known = database.vault.keys.people()
         with scratch.read(right="operator") as tx:

@@ -19,3 +19,6 @@ SELECT 1 WHERE false;
 
 -- name: database_clock
 SELECT now() AS at;
+
+-- name: forget_metric_names
+SELECT forget_metric_names(:last_erased) AS done;

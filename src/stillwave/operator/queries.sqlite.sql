@@ -30,3 +30,7 @@ DELETE FROM learning_pause;
 -- name: database_clock
 -- The file's own clock is this machine's.
 SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS at;
+
+-- name: forget_metric_names
+-- The file is encrypted as a whole; nothing lies in an index in the clear.
+SELECT false AS done WHERE :last_erased IS NOT NULL;

@@ -96,11 +96,11 @@ def waiting(tx: Tx) -> int:
     return int(tx.value(SQL.count_erasures))
 
 
-def confirm(database: Database, user_id: UUID, password: str, word: str) -> None:
-    """Raises BadInput unless the person typed the word and their password."""
+def confirm(database: Database, user_id: UUID, password: str, word: str, now: dt.datetime) -> None:
+    """Raises BadInput unless the person typed the word and proved who they are."""
     if word.strip().lower() != "erase":
         raise BadInput("confirm", "must be the word", "erase")
-    accounts.confirm_password(database, user_id, password)
+    accounts.confirm_password(database, user_id, password, now)
 
 
 def ask(tx: Tx, me: Me, days: int, now: dt.datetime) -> Asked:

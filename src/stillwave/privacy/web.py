@@ -174,6 +174,7 @@ def _download(request: Ask, wish: Takeout) -> Response[Any]:
     """The export, made while it is sent. Raises BadInput where the password or a code is missing or wrong."""
     kit, now = kit_of(request), kit_of(request).clock()
     me = _proven(request, wish, now)
+    kit.limits.count("export_account", str(me.user_id))
     wanted = takeout.Wish(sound=wish.sound, age=wish.age or None)
     content = audio.Pieces(takeout.pieces(kit.database, request.app.state.files, me.user_id, wanted, now))
     with kit.database.write(me.user_id) as tx:
@@ -191,7 +192,7 @@ def _proven(request: Ask, wish: Takeout, now: dt.datetime) -> Me:
     database = kit_of(request).database
     if wish.password:
         me = gate.proving(request, leaving=True)
-        accounts.confirm_password(database, me.user_id, wish.password)
+        accounts.confirm_password(database, me.user_id, wish.password, now)
     elif wish.code:
         me = gate.proving(request, leaving=True)
         factors.prove(database, me.user_id, wish.code, now)
@@ -226,7 +227,7 @@ def _erase(request: Ask, wish: Erasure) -> tuple[Me, erasure.Asked | None]:
     """The person, and until when it can be taken back; None when they are erased already."""
     kit, me = kit_of(request), gate.proving(request, leaving=True)
     now = kit.clock()
-    erasure.confirm(kit.database, me.user_id, wish.password, wish.confirm)
+    erasure.confirm(kit.database, me.user_id, wish.password, wish.confirm, now)
     address, url = _receipt_page(kit, me), kit.settings.base_url
     if wish.at_once or kit.settings.erasure_days == 0:
         gone = erasure.erase(kit.database, me.user_id, now)

@@ -140,7 +140,7 @@ def clear(database: Database, me: Me, wish: Clearance, password: str, now: dt.da
 
     Raises BadInput for a wrong password, for what no clinician can clear here, and for a day that cannot be.
     """
-    accounts.confirm_password(database, me.user_id, password)
+    accounts.confirm_password(database, me.user_id, password, now)
     with database.write(me.user_id) as tx:
         known = current(tx, me.user_id, now)
         me.must_consent()

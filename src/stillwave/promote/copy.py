@@ -483,7 +483,7 @@ class Run:
     def own_items(self, source: OwnSource, each: Table, rows: Iterator[Row]) -> Iterator[Item]:
         """The rows of a table of ours on their way, in the order of its key: under the target's root key, or rejected."""
         canonical = Canonical(each, source.vault)
-        shared = source.vault.key_check() == self.target.vault.key_check()
+        shared = source.vault.indexes_and_logs_like(self.target.vault)
         names = bulk.columns(each)
         where = [names.index(name) for name in each.key]
         owner = names.index(each.owner or "")

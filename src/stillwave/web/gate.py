@@ -27,6 +27,7 @@ from stillwave.db.database import Queries, Tx
 from stillwave.errors import ConsentNeeded, Forbidden, Leaving, NotSignedIn, ScreeningNeeded, SecondStepNeeded
 from stillwave.settings import Settings
 from stillwave.web.kit import Kit, kit_of
+from stillwave.web.pages import cookie_of
 
 SQL = Queries(Path(__file__).parent)
 COOKIE = "stillwave_login"
@@ -58,6 +59,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     screened_at: dt.datetime | None = None
     signed_in_at: dt.datetime | None = None
     leaving_at: dt.datetime | None = None  # from when an erasure that was asked for cannot be taken back
+    has_passkey: bool = False
     opened_at: dt.datetime | None = None  # an operator opened their data, and they have not put the notice away
 
     signed_in = True
@@ -233,7 +235,7 @@ def _token(request: Request[Any, Any, Any]) -> str:
     header = request.headers.get("authorization", "")
     if header[:7].lower() == "bearer ":
         return header[7:].strip()
-    token = request.cookies.get(COOKIE)
+    token = cookie_of(request, COOKIE)
     if not token:
         raise NotSignedIn("Please sign in.")
     return token

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+import ipaddress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -31,6 +34,20 @@ class Kit(msgspec.Struct, frozen=True, kw_only=True):
     mail: Mailer
     clock: Callable[[], dt.datetime] = system_clock
     meter: Meter = msgspec.field(default_factory=Meter)
+    pace_s: float = 1.0
+
+
+@contextmanager
+def evenly(kit: Kit) -> Iterator[None]:
+    """The block took a whole number of paces (`pace_s`), unless it raised.
+
+    Making an account takes longer than finding one; whoever waits for the answer must not learn which it was. The work
+    is far shorter than a pace, so nearly every answer takes one.
+    """
+    began_s = time.monotonic()
+    yield
+    if kit.pace_s:
+        time.sleep((began_s - time.monotonic()) % kit.pace_s)
 
 
 def kit_of(request: Request[Any, Any, Any]) -> Kit:
@@ -40,5 +57,19 @@ def kit_of(request: Request[Any, Any, Any]) -> Kit:
 
 
 def address_of(request: Request[Any, Any, Any]) -> str:
-    """The network address a request came from (behind a proxy on this machine: the one it forwards)."""
-    return request.client.host if request.client else "unknown"
+    """The network address a request came from (behind a proxy on this machine: the one it forwards).
+
+    Of IPv6 the first 64 bits: the rest each household chooses as it likes, so it would be no limit.
+    """
+    return network_of(request.client.host if request.client else "unknown")
+
+
+def network_of(host: str) -> str:
+    """The address, or of IPv6 its network of 64 bits."""
+    try:
+        found = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if found.version == 4:
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found) >> 64 << 64, 64)))

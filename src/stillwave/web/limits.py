@@ -17,11 +17,15 @@ RULES: dict[str, str] = {
     "sign_in_all": "600/minute",
     "passkey_address": "60/15 minute",
     "sign_up_address": "10/hour",
+    "sign_up_all": "300/hour",
     "recover_account": "3/hour",
     "recover_address": "10/hour",
+    "recover_all": "300/hour",
     "reset_account": "10/hour",
     "reset_address": "30/hour",
+    "reset_all": "600/hour",
     "password_account": "10/hour",
+    "export_account": "10/hour",
     "write_account": "240/minute",
 }
 

@@ -44,11 +44,13 @@ def answer(request: Request[Any, Any, Any], produce: Callable[[Tx, Me], object],
     with gate.write(request) as (tx, me):
         if key is None:
             return _json(msgspec.json.encode(produce(tx, me)), status)
+        # Only a digest is kept: a key may hold words, and an index forgets the text of a key that is gone only when it is made anew.
+        kept_as = hashlib.sha256(f"{me.user_id}\0{key}".encode()).hexdigest()
         digest = request.scope["state"]["body_sha256"]
         nothing = tx.vault.seal(me.user_id, _PLACE, me.user_id, "")
         now = kit_of(request).clock()
-        if not tx.run(SQL.claim_key, user_id=me.user_id, key=key, request_sha256=digest, body=nothing, now=now):
-            kept = tx.one(_Kept, SQL.answer_of_key, user_id=me.user_id, key=key)
+        if not tx.run(SQL.claim_key, user_id=me.user_id, key=kept_as, request_sha256=digest, body=nothing, now=now):
+            kept = tx.one(_Kept, SQL.answer_of_key, user_id=me.user_id, key=kept_as)
             if kept is None:
                 raise Conflict("This request is being worked on. Please try again.")
             if kept.request_sha256 != digest:
@@ -56,7 +58,7 @@ def answer(request: Request[Any, Any, Any], produce: Callable[[Tx, Me], object],
             return _json(tx.vault.open(me.user_id, _PLACE, me.user_id, kept.body).encode(), kept.status)
         body = msgspec.json.encode(produce(tx, me))
         tx.run(
-            SQL.keep_answer, user_id=me.user_id, key=key, status=status,
+            SQL.keep_answer, user_id=me.user_id, key=kept_as, status=status,
             body=tx.vault.seal(me.user_id, _PLACE, me.user_id, body.decode()),
         )  # fmt: skip
     return _json(body, status)

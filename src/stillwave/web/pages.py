@@ -20,6 +20,18 @@ STATIC = Path(__file__).parent / "static"
 # A static address changes with its content (see `static_url`).
 FOREVER = CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
 _NOTICE = "stillwave_notice"
+_HOST_PREFIX = "__Host-"
+
+
+def cookie_of(request: Request[Any, Any, Any], name: str) -> str | None:
+    """The value of one of our cookies. Over TLS they are bound to this very host (see `bound_cookie`)."""
+    return request.cookies.get(_HOST_PREFIX + name if request.app.state.kit.settings.secure_cookies else name)
+
+
+def bound_cookie(header: bytes) -> bytes:
+    """The Set-Cookie header of one of our cookies as it is sent over TLS: no other host, and nothing unencrypted, can set it."""
+    bound = _HOST_PREFIX.encode() + header
+    return bound if b"; secure" in header.lower() else bound + b"; Secure"
 
 
 @cache
@@ -58,7 +70,7 @@ def page(
     **context: Any,  # noqa: ANN401
 ) -> Response[str]:
     """The rendered template as an answer; a notice left by the request before is shown once."""
-    kept = request.cookies.get(_NOTICE)
+    kept = cookie_of(request, _NOTICE)
     told = notice or (unquote(kept) if kept else None)
     if me is None:
         me = request.scope.get("state", {}).get("me")

@@ -8,7 +8,8 @@ SELECT l.id AS login_id, l.last_seen_at, l.expires_at, l.step_due_by, l.two_step
         WHERE c.user_id = u.id AND c.purpose = 'offline_storage' AND c.withdrawn_at IS NULL) AS offline_version,
        (SELECT max(s.answered_at) FROM screenings s WHERE s.user_id = u.id) AS screened_at,
        (SELECT e.final_at FROM erasures e WHERE e.user_id = u.id) AS leaving_at,
-       (SELECT max(e.created_at) FROM emergency_accesses e WHERE e.user_id = u.id AND e.seen_at IS NULL) AS opened_at
+       (SELECT max(e.created_at) FROM emergency_accesses e WHERE e.user_id = u.id AND e.seen_at IS NULL) AS opened_at,
+       EXISTS (SELECT 1 FROM passkeys p WHERE p.user_id = u.id) AS has_passkey
 FROM logins l
 JOIN users u ON u.id = l.user_id
 WHERE l.user_id = :user_id AND l.token_hash = :token_hash;

@@ -5,11 +5,8 @@ const named = (list) => (list ?? []).map((one) => ({ ...one, id: raw(one.id) }))
 
 const asked = async (form) => {
   const password = form.querySelector("[type=password]");
-  const body = password && { headers: { "Content-Type": "application/json" }, body: JSON.stringify({ password: password.value }) };
-  const answer = await fetch(form.dataset.options, { method: "POST", ...body });
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.errors?.[0] ? `The ${told.errors[0].field} ${told.errors[0].problem}.` : told.detail);
-  return told.publicKey;
+  const body = password && JSON.stringify({ password: password.value });
+  return (await post(form.dataset.options, body)).publicKey;
 };
 
 const made = async (o) => navigator.credentials.create({ publicKey: {
@@ -28,9 +25,38 @@ const written = ({ id, rawId, type, response: r }) => JSON.stringify({
 const WHY = { NotAllowedError: "Nothing was chosen, or it took too long. Try again when you like.", InvalidStateError: "This device already holds a passkey of yours.",
   SecurityError: "Passkeys do not work under this address. Ask the operator which one to use." };
 
+// A passkey belongs to a name; a server that is reached by a number has none.
+const none = !window.PublicKeyCredential || /^[\d.]+$|:/.test(location.hostname);
+const post = async (path, body) => {
+  const answer = await fetch(path, { method: "POST", ...(body && { headers: { "Content-Type": "application/json" }, body }) });
+  const told = await answer.json();
+  if (!answer.ok) throw new Error(told.errors?.[0] ? `The ${told.errors[0].field} ${told.errors[0].problem}.` : told.detail);
+  return told;
+};
+
+// Where a password or code is asked for again: the passkey's proof goes into its field, and the form's own button goes on.
+for (const place of document.querySelectorAll("[data-proof]")) {
+  const button = place.querySelector("button"), told = place.querySelector("[role=status]"), form = place.closest("form");
+  place.hidden = none;
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      const credential = await shown((await post("/api/v1/proofs/passkey/options")).publicKey);
+      const { proof } = await post("/api/v1/proofs/passkey", `{"credential":${written(credential)}}`);
+      const field = form.elements[place.dataset.proof];
+      field.value = proof;
+      field.readOnly = true;
+      if (form.elements.code) form.elements.code.required = false;
+      told.textContent = "Thank you, that was you. Now press the button below.";
+    } catch (error) {
+      told.textContent = WHY[error.name] ?? error.message;
+      button.disabled = false;
+    }
+  });
+}
+
 for (const form of document.querySelectorAll("form[data-passkey]")) {
-  // A passkey belongs to a name; a server that is reached by a number has none.
-  form.hidden = !window.PublicKeyCredential || /^[\d.]+$|:/.test(location.hostname);
+  form.hidden = none;
   form.addEventListener("submit", async (event) => {
     const told = form.querySelector("[role=alert]"), button = form.querySelector("button");
     event.preventDefault();

@@ -122,7 +122,7 @@ BEGIN
         TO stillwave_app, stillwave_auditor, stillwave_retention;
     GRANT EXECUTE ON FUNCTION cleanup_old_sessions(), retire_month(text, timestamptz, integer), expired_months(timestamptz),
         expired_sessions(timestamptz), ensure_partitions(date, date), due_reminders(timestamptz, integer),
-        due_erasures(timestamptz, integer) TO stillwave_retention;
+        due_erasures(timestamptz, integer), forget_metric_names(timestamptz) TO stillwave_retention;
     GRANT EXECUTE ON FUNCTION rows_inspected(timestamptz, text), consents_inspected() TO stillwave_auditor, stillwave_retention;
 END
 $$;
