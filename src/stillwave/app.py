@@ -86,6 +86,11 @@ class _App(Litestar):
         return [*plugins, MsgspecDIPlugin()]
 
 
+def _warm_up() -> None:
+    pages.warm_up()
+    audio.warm_up()
+
+
 def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
     """The application over an open kit; it closes the kit when it ends."""
     files = audio.SoundFiles(kit.settings, kit.database)
@@ -96,7 +101,7 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
         files.begin()
         duties.erase_again(kit, files)
         if warm:
-            threading.Thread(target=audio.warm_up, name="warm-up", daemon=True).start()
+            threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
         if kit.settings.works_inside:
             worker.start()
         try:

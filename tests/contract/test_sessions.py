@@ -96,6 +96,9 @@ def test_the_place_is_kept_and_never_beyond_the_end(alice: Visitor, clock: Clock
     assert ended["end_time"] == "2026-11-25T10:05:00Z"
     clock.advance(minutes=5)
     assert alice.patch(address, json={"position_s": 300, "ended": True}).json()["end_time"] == ended["end_time"]
+    # Played once more, and left in the middle: no less was heard.
+    assert alice.patch(address, json={"position_s": 5}).json()["position_s"] == 300
+    assert alice.patch(address, json={"position_s": 7, "ended": True}).json()["position_s"] == 300
 
 
 def test_the_progress_page_tells_the_minutes_of_the_week_and_their_dose(alice: Visitor, clock: Clock) -> None:

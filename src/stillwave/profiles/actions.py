@@ -314,7 +314,7 @@ def change_of(tx: Tx, user_id: UUID, feedback_id: UUID) -> str | None:
 
 
 def sentence(row: ChangeRow) -> str:
-    """A change in plain words."""
+    """A change in plain words, after the rating that made it where that is known."""
     change = msgspec.json.decode(row.change, type=Change)
     parts: list[str] = []
     if change.f is not None and change.m_before is not None and change.m_after is not None:
@@ -335,6 +335,8 @@ def sentence(row: ChangeRow) -> str:
     if change.flags:
         parts.append("rhythmic tones are off until this is cleared")
     text = "; ".join(parts) or "nothing moved"
+    if row.rating is not None:
+        return f"You gave {row.rating} of 5: {text}."
     return text[0].upper() + text[1:] + "."
 
 

@@ -45,11 +45,12 @@ class ProfileRow(msgspec.Struct, frozen=True):
 
 
 class ChangeRow(msgspec.Struct, frozen=True):
-    """What one feedback moved; `change` is JSON text of a curve.Change."""
+    """What one feedback moved; `change` is JSON text of a curve.Change, `rating` what moved it, where that was asked."""
 
     feedback_id: UUID
     created_at: dt.datetime
     change: str
+    rating: int | None = None
 
 
 class AnswerRow(msgspec.Struct, frozen=True):

@@ -29,11 +29,12 @@ WHERE user_id = :user_id AND session_id >= :oldest AND session_id <= :newest
 ORDER BY created_at, id;
 
 -- name: set_position!
-UPDATE sessions SET position_s = :position_s
+-- Who heard it to the end and plays it again has not heard less of it.
+UPDATE sessions SET position_s = CASE WHEN end_time IS NULL OR position_s < :position_s THEN :position_s ELSE position_s END
 WHERE user_id = :user_id AND id = :id AND start_time = :start_time;
 
 -- name: end_session!
-UPDATE sessions SET position_s = :position_s, end_time = COALESCE(end_time, :end_time)
+UPDATE sessions SET position_s = CASE WHEN end_time IS NULL OR position_s < :position_s THEN :position_s ELSE position_s END, end_time = COALESCE(end_time, :end_time)
 WHERE user_id = :user_id AND id = :id AND start_time = :start_time;
 
 -- name: insert_audio!

@@ -20,7 +20,8 @@ const resumeAt = () => {
   const here = recall(), there = Number(root.dataset.position) || 0;
   const thereAt = Date.parse(root.dataset.positionAt) || 0;
   const newer = here && (thereAt ? here.at > thereAt : !here.sent);
-  const position = newer ? here.position : there;
+  const replayed = there >= seconds - 1 && here && !here.ended; // heard before, and now once more: only this device knows how far
+  const position = newer || replayed ? here.position : there;
   return position >= seconds - 1 ? 0 : position;
 };
 const unsent = recall();
@@ -40,7 +41,7 @@ const calm = () => { trouble.hidden = true; again = null; };
 $("retry").addEventListener("click", () => { const go = again; calm(); go?.(); });
 
 // ---- telling the server
-let saved = Number(root.dataset.position) || 0, over = false;
+let saved = Math.round(place * 10) / 10, over = false; // looking at a session is not listening to it: nothing to tell yet
 const save = (done = false) => {
   const position = done ? seconds : Math.min(Math.round(place * 10) / 10, seconds);
   return position === saved && !done ? undefined : send(position, done);
