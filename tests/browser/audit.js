@@ -24,6 +24,14 @@
   for (const link of document.querySelectorAll("a[href^='#']"))
     if (!document.getElementById(link.hash.slice(1))) wrong.push(`a link to ${link.hash} leads nowhere`);
 
+  // ---- charts: a title and a description for who hears the page, the numbers for who would rather read them
+  for (const chart of document.querySelectorAll("svg.chart")) {
+    const told = ["title", "desc"].map((one) => chart.querySelector(`:scope > ${one}`)?.textContent.trim());
+    if (!told[0] || !told[1]) wrong.push(`a chart without title or description: ${told}`);
+    const bare = chart.matches(".empty") || /^(0|No) /.test(told[1]); // nothing to tell yet
+    if (!bare && location.pathname !== "/style" && !chart.closest(".figure")?.querySelector("table")) wrong.push(`no numbers beside ${told[0]}`);
+  }
+
   // ---- fields
   for (const field of document.querySelectorAll("input:not([type=hidden]), select, textarea")) {
     const said = [...(field.labels ?? [])].map((label) => label.textContent.trim()).join(" ") || field.getAttribute("aria-label") || "";

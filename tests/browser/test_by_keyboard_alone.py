@@ -1,21 +1,37 @@
-"""On a phone with a keyboard and no finger: from signing up to a second plan, and one sees at each step where one is."""
+"""With a keyboard and no finger: from signing up to a second plan, taking everything out, leaving, coming back, being erased.
+
+One sees at each step where one is; on a phone by day, and at a desk by night.
+"""
 
 from __future__ import annotations
 
 import re
+import zipfile
+from typing import Any
 
+import msgspec
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.test_pages_are_sound import FOCUSED
+from stillwave.privacy import erasure
+from stillwave.settings import Settings
+from tests.browser.conftest import DESK, Window, sign_in
+from tests.browser.looks import FOCUSED, seen_problems
 from tests.browser.test_the_whole_path import plan_of
 from tests.cast import ALICE, Clock
+from tests.served import Served, Visitor
 
 
 @pytest.fixture
 def engine() -> str:
     """Keys do not depend on the engine."""
     return "sqlite"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With seven days to change one's mind."""
+    return msgspec.structs.replace(settings, erasure_days=7)
 
 
 def go_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
@@ -132,3 +148,97 @@ def test_from_sign_up_to_a_second_plan_by_keyboard_alone(page: Page, clock: Cloc
     second = plan_of(page)
     assert second["target_hz"] != first["target_hz"]
     assert second["reason"] != first["reason"]
+
+
+@pytest.fixture
+def at_night(opened: Any, alice: Visitor) -> Window:
+    """Alice's window at a desk by night; she has heard and rated a session."""
+    alice.rate(alice.session(background="none")["id"])
+    window: Window = opened(viewport=DESK, color_scheme="dark")
+    sign_in(window, alice)
+    return window
+
+
+def ask_to_be_erased(page: Page) -> None:
+    press(page, "link", "Privacy")
+    summary = page.locator("#erase > summary")
+    go_to(page, summary)
+    page.keyboard.press("Enter")
+    write(page, "Your password", ALICE.password)
+    write(page, "Type “erase” to confirm", "erase")
+    press(page, "button", "Erase my account and everything in it")
+    expect(page.get_by_role("heading", level=1)).to_have_text("About to be erased")
+    expect(page.locator("main")).to_contain_text("That is final on")
+
+
+def test_everything_is_taken_out_and_erased_by_keyboard_alone(at_night: Window, served: Served, clock: Clock) -> None:
+    at_night.expect("status of 422")
+    page = at_night.context.new_page()
+    clock.advance(minutes=11)  # so that the password is asked for again
+    page.goto("/")
+    press(page, "link", "Privacy")
+    write(page, "Password, once more", "not this one at all")
+    press(page, "button", "Download everything")
+    expect(page.locator("#e-export-password")).to_be_visible()
+    assert "not this one at all" not in page.content()
+    assert seen_problems(page, phone_by="dark") == []  # the form with its complaint; elsewhere nobody is asked
+    write(page, "Password, once more", ALICE.password)
+    with page.expect_download() as taken:
+        press(page, "button", "Download everything")
+    names = zipfile.ZipFile(taken.value.path()).namelist()
+    assert {"data/sessions.json", "csv/session_feedback.csv", "schema/users.schema.json", "README.txt"} <= set(names)
+
+    ask_to_be_erased(page)
+    page.goto("/history")
+    expect(page).to_have_url(re.compile("/privacy/leaving$"))  # everything stands still
+    press(page, "button", "Keep my account")
+    expect(page.get_by_role("status")).to_contain_text("Good to have you back")
+    page.goto("/history")
+    expect(page.locator(".rows a.title")).to_have_count(1)
+
+    ask_to_be_erased(page)
+    receipt = page.get_by_role("link", name="at this address").get_attribute("href")
+    assert receipt
+    clock.advance(days=7)
+    database = served.kit.database
+    assert len(erasure.finish(database, erasure.due(database, clock()), clock())) == 1  # as the worker does it
+    page.goto("/")
+    expect(page.get_by_role("link", name="Create an account")).to_be_visible()
+    page.goto(receipt)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Everything is erased")
+    expect(page.locator("section[aria-labelledby=about-removed] li", has_text="Sessions")).to_contain_text("1")
+    with page.expect_download() as kept:
+        press(page, "link", "Download the receipt")
+    assert msgspec.json.decode(kept.value.path().read_bytes())["rows"]["sessions"] == 1
+
+
+def test_what_the_player_opens_by_itself_takes_the_focus_and_gives_it_on(at_night: Window, alice: Visitor) -> None:
+    """The mono warning, the trouble of a lost connection and the question at the end are scripts' doing, not a key's."""
+    at_night.expect("net::ERR_FAILED")
+    page = at_night.context.new_page()
+    page.goto(f"/sessions/{alice.session(background='none')['id']}")
+    go_to(page, page.locator("#check > summary"))
+    page.keyboard.press("Enter")
+    press(page, "button", "No, the same", "Space")
+    expect(page.get_by_role("heading", name="This needs two ears")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="version for one speaker")).to_be_focused()
+    page.keyboard.press("Enter")
+    press(page, "button", "Start the speaker version")  # straight on from where the link led
+    expect(page.get_by_text("isochronic", exact=False)).to_have_count(1)
+
+    page.route("**/audio.wav", lambda route: route.abort())
+    page.reload()
+    press(page, "button", "Play", "Space")
+    expect(page.locator("#trouble")).to_be_visible()
+    page.unroute("**/audio.wav")
+    press(page, "button", "Try again")
+    page.wait_for_function("() => !audio.paused && audio.currentTime > 0.3")
+    go_to(page, page.get_by_label("Position"))
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("heading", name="How was it?")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Rate this session")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("How was it?")
