@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from stillwave.privacy import erasure
 from stillwave.settings import Settings
-from tests.browser.conftest import DESK, Window, sign_in
+from tests.browser.conftest import DESK, PHONE, Window, sign_in
 from tests.browser.looks import FOCUSED, seen_problems
 from tests.browser.test_the_whole_path import plan_of
 from tests.cast import ALICE, Clock
@@ -100,7 +100,11 @@ def start(page: Page) -> None:
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
-def test_from_sign_up_to_a_second_plan_by_keyboard_alone(page: Page, clock: Clock) -> None:
+@pytest.mark.parametrize(("viewport", "color_scheme"), [(PHONE, "light"), (DESK, "dark")], ids=["phone by day", "desk by night"])
+def test_from_sign_up_to_a_second_plan_by_keyboard_alone(
+    viewport: dict[str, int], color_scheme: str, opened: Any, clock: Clock
+) -> None:
+    page = opened(viewport=viewport, color_scheme=color_scheme).context.new_page()
     page.goto("/")
     press(page, "link", "Create an account")
     write(page, "E-mail", ALICE.email)

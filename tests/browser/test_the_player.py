@@ -61,6 +61,20 @@ def play(page: Page, alice: Visitor) -> str:
     return session_id
 
 
+def test_the_sound_starts_within_a_second(listening: Page, alice: Visitor) -> None:
+    """From the press of play to sound that comes out; the best of three, since the machine of the tests is busy."""
+    taken = []
+    for bed in ("nature", "ambient", "none"):
+        listening.goto(f"/sessions/{alice.session(background=bed)['id']}")
+        listening.evaluate("""() => {
+          const began = performance.now();
+          audio.addEventListener("timeupdate", () => { if (audio.currentTime > 0) window.startedAfterMs ??= performance.now() - began; });
+          document.getElementById("play").click();
+        }""")
+        taken.append(listening.wait_for_function("() => window.startedAfterMs").json_value())
+    assert min(taken) < 1000, taken
+
+
 def test_the_sleep_timer_fades_pauses_and_notes_the_place_and_nothing_is_kept_without_consent(
     listening: Page, alice: Visitor
 ) -> None:

@@ -65,6 +65,7 @@ def test_from_sign_up_to_a_second_plan_that_learned(page: Page, clock: Clock) ->
     hear_carriers_from_the_player(page, first)
     come_back_after_reload(page)
     play_to_the_end(page)
+    heard = page.locator("[data-session]").get_attribute("data-session")
     clock.advance(minutes=6)
 
     page.get_by_role("link", name="Rate this session").click()
@@ -81,6 +82,7 @@ def test_from_sign_up_to_a_second_plan_that_learned(page: Page, clock: Clock) ->
     second = plan_of(page)
     assert second["reason"] != first["reason"]
     assert second["target_hz"] != first["target_hz"]
+    look_at_it_again(page, heard)
 
 
 def sign_up_and_in(page: Page) -> None:
@@ -192,3 +194,22 @@ def play_to_the_end(page: Page) -> None:
         }""")
     assert told.value.status == 200
     expect(page.get_by_role("heading", name="How was it?")).to_be_focused()
+
+
+def look_at_it_again(page: Page, session_id: str | None) -> None:
+    """To look at what was heard takes nothing from it, nor does to play a little of it; and that little goes on after a reload."""
+    heard = "async (id) => (await (await fetch(`/api/v1/sessions/${id}`)).json()).position_s"
+    page.goto(f"/sessions/{session_id}")
+    expect(page.locator("#position")).to_have_text("0:00")
+    page.goto("/history")
+    page.wait_for_timeout(200)  # what a page sends when it is left
+    assert page.evaluate(heard, session_id) == 300
+    page.goto(f"/sessions/{session_id}")
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.wait_for_function("() => audio.currentTime > 1.2")
+    with page.expect_response(lambda answer: answer.request.method == "PATCH") as told:
+        page.get_by_role("button", name="Pause", exact=True).click()
+    assert told.value.status == 200
+    assert page.evaluate(heard, session_id) == 300
+    page.reload()
+    expect(page.locator("#status")).to_contain_text("Continues at 0:0")
