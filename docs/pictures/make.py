@@ -28,6 +28,7 @@ from stillwave import demo
 from stillwave.db import migrate
 from stillwave.db.database import open_database
 from stillwave.settings import load
+from stillwave.web import shell
 
 HERE = Path(__file__).parent
 PHONE = {"width": 390, "height": 844}
@@ -153,14 +154,21 @@ def analysed(browser: Browser, folder: Path) -> None:
 
 
 def shrink(picture: Path) -> None:
-    """The picture has 256 colours, which these pages can spare, where Pillow is there to choose them."""
+    """The picture has 256 colours, which these pages can spare, where Pillow is there to choose them.
+
+    Those of the style sheet are among them whatever their share: a line of a chart is thin, and tells by its colour.
+    """
     try:
         from PIL import Image
     except ImportError:
         return
+    ours = sorted({*shell.tokens("light").values(), *shell.tokens("dark").values()})
     with Image.open(picture) as image:
-        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    small.save(picture, optimize=True)
+        full = image.convert("RGB")
+    others = full.quantize(256 - len(ours), dither=Image.Dither.NONE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*others, *bytes.fromhex("".join(ours).replace("#", ""))])
+    full.quantize(palette=palette, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 
 if __name__ == "__main__":

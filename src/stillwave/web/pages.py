@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ STATIC = Path(__file__).parent / "static"
 FOREVER = CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
 _NOTICE = "stillwave_notice"
 _HOST_PREFIX = "__Host-"
+_MEASURE = re.compile(r"(\d) (Hz|%|s\b|min\b)")
 
 
 def cookie_of(request: Request[Any, Any, Any], name: str) -> str | None:
@@ -44,7 +46,13 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     found.globals["static"] = static_url
+    found.filters["tied"] = tied
     return found
+
+
+def tied(text: str) -> str:
+    """The text with each number on the line of its unit: 13 Hz, 4.5 of 5, 1 %."""
+    return _MEASURE.sub("\\1\u00a0\\2", text).replace(" of 5", "\u00a0of\u00a05")
 
 
 def warm_up() -> None:
