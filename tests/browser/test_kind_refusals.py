@@ -9,16 +9,31 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Window, sign_in, tap
 from tests.browser.test_the_whole_path import LISTEN, start
-from tests.cast import ALICE, BOB
+from tests.cast import ALICE, BOB, CHARLIE
 from tests.served import Served, Visitor
 
 WITHOUT_BROWSER_CHECKS = "() => { for (const form of document.forms) form.noValidate = true; }"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine() -> str:
     """The words are the same on both engines; tests/contract proves that the verdicts are."""
     return "sqlite"
+
+
+@pytest.fixture(scope="module")
+def served(one_server: Served) -> Served:
+    """One server for the whole module: what is refused changes nothing."""
+    return one_server
+
+
+@pytest.fixture(scope="module")
+def alice(served: Served) -> Visitor:
+    """Alice, signed up, signed in and screened."""
+    visitor = served.visitor()
+    visitor.sign_up(ALICE)
+    visitor.screened()
+    return visitor
 
 
 @pytest.fixture
@@ -168,9 +183,13 @@ def test_a_wrong_current_password_is_said_and_shown_nowhere(window: Window, list
 
 
 def test_epilepsy_is_refused_with_its_reason_and_background_sound_plays_without_a_beat(
-    window: Window, listening: Page
+    window: Window, page: Page, served: Served
 ) -> None:
     window.expect("status of 409")
+    charlie, listening = served.visitor(), page
+    charlie.sign_up(CHARLIE)
+    charlie.screened()
+    sign_in(window, charlie)
     listening.goto("/screening")
     tap(listening, "age_group", "18_plus")
     listening.get_by_label(re.compile("epilepsy", re.IGNORECASE)).first.check()
