@@ -186,7 +186,9 @@ def test_everything_is_taken_out_and_erased_by_keyboard_alone(at_night: Window, 
     expect(page.locator("#e-export-password")).to_be_visible()
     assert "not this one at all" not in page.content()
     assert seen_problems(page, phone_by="dark") == []  # the form with its complaint; elsewhere nobody is asked
-    write(page, "Password, once more", ALICE.password)
+    press(page, "link", "Password: This is not right.")
+    expect(page.get_by_label("Password, once more")).to_be_focused()  # and not another password of this page
+    page.keyboard.type(ALICE.password)
     with page.expect_download() as taken:
         press(page, "button", "Download everything")
     names = zipfile.ZipFile(taken.value.path()).namelist()

@@ -139,7 +139,9 @@ def test_wrong_minutes_are_named_and_the_wish_is_kept(minutes: str, window: Wind
         expect(listening).to_have_url(re.compile("/sessions/"))  # left empty: the minutes of the preferences
         return
     submit(listening, "Plan and play")
-    assert "5 to 120" in complaint(listening, "How long?")
+    told = complaint(listening, "How long?")
+    assert "5 to 120" in told
+    assert {"3": "too small", "500": "too large", "many": "not a whole number"}[minutes] in told  # not what a program is told
     expect(listening.locator("input[name=initial_state][value=sleep]")).to_be_checked()
     expect(listening.locator("input[name=target_state][value=peak_focus]")).to_be_checked()
 

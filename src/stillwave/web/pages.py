@@ -48,6 +48,15 @@ def _templates() -> jinja2.Environment:
     found.globals["static"] = static_url
     found.filters["tied"] = tied
     return found
+# What msgspec says of a value (see intake.py), and what people say.
+_WORDS = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        ("must be (int|float) >", "is too small"), ("must be (int|float) <", "is too large"), ("must be .* of length >", "is too short"),
+        ("must be .* of length <", "is too long"), ("must be int", "is not a whole number"), ("must be float", "is not a number"),
+        ("must be date|Invalid .*date", "is not a date"), ("must be time|Invalid .*time", "is not a time"), ("must be bool", "is neither yes nor no"),
+    )
+)  # fmt: skip
 
 
 def tied(text: str) -> str:
@@ -126,9 +135,14 @@ def form_again(
     )
 
 
+def in_words(problem: str) -> str:
+    """What is wrong with a field, for people: programs are told `must be int >= 5`."""
+    return next((words for pattern, words in _WORDS if pattern.match(problem)), problem)
+
+
 def _sentence(entry: Mapping[str, Any]) -> str:
     allowed = entry.get("allowed")
     if isinstance(allowed, list):
         allowed = ", ".join(str(part) for part in allowed)
-    text = f"This {entry['problem']}."
+    text = f"This {in_words(entry['problem'])}."
     return f"{text} We take {allowed}." if isinstance(allowed, str) else text
