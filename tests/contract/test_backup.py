@@ -159,7 +159,7 @@ def test_a_backup_of_an_older_version_comes_back_in_the_newest(
     later = {name for file in sql.glob("00*.sql") if file.name > "0010" for name in re.findall(r"CREATE TABLE (\w+)", file.read_text())}
     assert {"erasures", "passkeys"} <= later
     vault = open_database(lived.settings).vault
-    reader = Reader(lived.database, "database", vault.backup_key)
+    reader = Reader(lived.database, "database", vault.backup_keys)
     with Writer(tmp_path / "old.backup", "database", NOW, vault.backup_key) as writer:
         for part, body in reader.parts():
             lines = [line + b"\n" for piece in body for line in piece.split(b"\n") if line]
