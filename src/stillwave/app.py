@@ -11,14 +11,12 @@ from typing import Any
 from litestar import Litestar, Request
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 from litestar.static_files import create_static_files_router
 from litestar.types import Message, Scope
 
-from stillwave import __version__, demo, duties
+from stillwave import demo, duties
 from stillwave.accounts import web as accounts
 from stillwave.emergency import web as emergency
 from stillwave.factors import passkey_web as passkeys
@@ -31,7 +29,7 @@ from stillwave.progress import web as progress
 from stillwave.reminders import web as reminders
 from stillwave.sessions import audio
 from stillwave.sessions import web as sessions
-from stillwave.web import gate, intake, once, pages, patience, problem, shell
+from stillwave.web import document, gate, intake, once, pages, patience, problem, shell
 from stillwave.web.kit import Kit
 
 _POLICY = (
@@ -125,12 +123,6 @@ def create_app(kit: Kit, *, warm: bool = True) -> Litestar:
         request_max_body_size=_BODY_MOST_BYTES,
         lifespan=[running],
         compression_config=CompressionConfig(backend="gzip", exclude=[r"audio\.(wav|flac|opus)", "/export"]),
-        openapi_config=OpenAPIConfig(
-            title="Stillwave",
-            version=__version__,
-            path="/api/v1/schema",
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-            description="Plan, hear and rate listening sessions. Not a medical device.",
-        ),
+        openapi_config=document.config("/api/v1/schema"),
         logging_config=None,
     )  # fmt: skip

@@ -64,6 +64,8 @@ def test_it_starts_ends_and_keeps_what_it_was_given(data_dir: Path) -> None:
         visitor.sign_up(ALICE)
         left = postmaster(data_dir)
         assert left is not None
+        # It opens its files by name again and again, the first time after five minutes.
+        assert data_dir.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
         process.kill()  # no time to end the other
         process.wait(10)
     assert (data_dir / "postgres.url").stat().st_mode & 0o777 == 0o600

@@ -33,6 +33,11 @@ def test_what_is_not_six_digits_is_no_app_code(code: str) -> None:
     assert not rules.is_app_code(code)
 
 
+@pytest.mark.parametrize("code", ["", "２８７０８２", "\x88&", "2870\u00e92", "287082\U00074c12"])
+def test_a_code_of_other_letters_is_wrong_like_any_other(code: str) -> None:
+    assert rules.matching_step(SEED, code, dt.datetime.fromtimestamp(59, dt.UTC)) is None
+
+
 def test_a_secret_is_160_bits() -> None:
     assert rules.secret(b"12345678901234567890") == SEED
     with pytest.raises(ValueError, match="20 bytes"):

@@ -31,6 +31,7 @@ from stillwave.accounts.rules import (
 from stillwave.accounts.store import Consent, Login
 from stillwave.errors import BadInput, StillwaveError, TooMany
 from stillwave.web import gate, pages
+from stillwave.web.document import OPEN
 from stillwave.web.intake import read_form
 from stillwave.web.kit import address_of, evenly, kit_of
 from stillwave.web.routes import api_delete, api_get, api_post, api_put, page_get, page_post
@@ -171,14 +172,14 @@ def with_new_password(request: Ask, wish: PasswordChange) -> str:
 # --- API ----------------------------------------------------------------------------------------
 
 
-@api_post("/api/v1/accounts", status_code=202, tags=["account"])
+@api_post("/api/v1/accounts", status_code=202, tags=["account"], security=OPEN)
 def create_account(request: Ask, data: JSONBody[SignUp]) -> Accepted:
     """Sign up. The answer is the same whether or not the e-mail or phone number was taken."""
     _sign_up(request, data)
     return Accepted(_ACCEPTED)
 
 
-@api_post("/api/v1/logins", tags=["account"])
+@api_post("/api/v1/logins", tags=["account"], security=OPEN)
 def create_login(request: Ask, data: JSONBody[Credentials]) -> Opened:
     """Sign in; the token is shown once."""
     opened, now = _sign_in(request, data), kit_of(request).clock()
@@ -231,14 +232,14 @@ def change_password(request: Ask, data: JSONBody[PasswordChange]) -> Opened:
     return Opened(token, kit_of(request).clock() + gate.ABSOLUTE)
 
 
-@api_post("/api/v1/recoveries", status_code=202, tags=["account"])
+@api_post("/api/v1/recoveries", status_code=202, tags=["account"], security=OPEN)
 def start_recovery(request: Ask, data: JSONBody[RecoveryStart]) -> Accepted:
     """Ask for a recovery code by mail. The answer is the same whether or not the account exists."""
     _start_recovery(request, data.email)
     return Accepted(_MAILED)
 
 
-@api_post("/api/v1/recoveries/complete", status_code=204, tags=["account"])
+@api_post("/api/v1/recoveries/complete", status_code=204, tags=["account"], security=OPEN)
 def complete_recovery(request: Ask, data: JSONBody[Recovery]) -> None:
     """Set a new password with the code; every login ends."""
     _recover(request, data)

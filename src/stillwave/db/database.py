@@ -76,7 +76,9 @@ def _keys_are_missing(settings: Settings) -> CannotStart:
 def _make_folder(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(0o700)
+        # The packaged PostgreSQL of a server that runs as root is another user's, who passes through to `postgres`.
+        passing = path.stat().st_mode & 0o011 if (path / "postgres").is_dir() else 0
+        path.chmod(0o700 | passing)
         probe = path / ".writable"
         probe.touch(mode=0o600)
         probe.unlink(missing_ok=True)  # a second start may have been quicker

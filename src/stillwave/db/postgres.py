@@ -7,6 +7,7 @@ security shows; housekeeping and operators become another role for one transacti
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 import time
 import uuid
@@ -39,6 +40,8 @@ class PostgresTx(Reading):
     def _execute(self, query: Query, values: Mapping[str, object]) -> Any:  # noqa: ANN401
         import psycopg
 
+        if any(isinstance(value, float) and math.isnan(value) for value in values.values()):  # as on SQLite
+            raise ConstraintBroken(NO_FORM)
         try:
             return self._connection.execute(query.postgres, values)
         except psycopg.IntegrityError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import queue
 import re
 import tempfile
@@ -28,6 +29,12 @@ def as_text(moment: dt.datetime) -> str:
 
 
 def _as_parameter(value: object) -> object:
+    if isinstance(value, str):
+        if "\0" in value:  # PostgreSQL has no such text; SQLite would keep it, and its functions read up to it
+            raise ConstraintBroken(NO_FORM)
+        return value
+    if isinstance(value, float) and math.isnan(value):  # SQLite would make NULL of it
+        raise ConstraintBroken(NO_FORM)
     if isinstance(value, uuid.UUID):
         return str(value)
     if isinstance(value, dt.datetime):

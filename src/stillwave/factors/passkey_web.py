@@ -17,6 +17,7 @@ from stillwave.factors import passkeys
 from stillwave.factors.passkeys import Added, Listed, Made, Name, Shown
 from stillwave.factors.web import OnePassword
 from stillwave.web import gate, pages
+from stillwave.web.document import OPEN
 from stillwave.web.intake import read_form
 from stillwave.web.kit import address_of, kit_of
 from stillwave.web.routes import api_get, api_patch, api_post, page_post
@@ -138,7 +139,7 @@ def remove_passkey(request: Ask, passkey_id: FromPath[UUID], data: JSONBody[OneP
     return _opened(request, _remove(request, passkey_id, data.password))
 
 
-@api_post("/api/v1/logins/passkey/options", tags=["account"])
+@api_post("/api/v1/logins/passkey/options", tags=["account"], security=OPEN)
 def ask_passkey(request: Ask) -> Options:
     """What the browser needs to sign in with a passkey; the same for everybody."""
     kit = kit_of(request)
@@ -146,7 +147,7 @@ def ask_passkey(request: Ask) -> Options:
     return Options(passkeys.ask(kit.database, kit.settings, "sign_in", None, kit.clock()))
 
 
-@api_post("/api/v1/logins/passkey", tags=["account"])
+@api_post("/api/v1/logins/passkey", tags=["account"], security=OPEN)
 def sign_in_with_passkey(request: Ask, data: JSONBody[OnePasskey]) -> Opened:
     """Sign in with a passkey alone."""
     return _opened(request, _sign_in(request, data.credential))

@@ -38,7 +38,7 @@ def matching_step(seed: str, code: str, now: dt.datetime) -> int | None:
     """The number of the half minute whose code this is, or None. Every candidate is compared in full."""
     step, app, found = int(now.timestamp()) // STEP_S, pyotp.TOTP(seed), None
     for drift in _DRIFT_STEPS:
-        if hmac.compare_digest(app.generate_otp(step + drift), code):
+        if hmac.compare_digest(app.generate_otp(step + drift).encode(), code.encode()):  # as text it takes ASCII alone
             found = step + drift
     return found
 

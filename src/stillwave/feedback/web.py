@@ -50,8 +50,8 @@ def _shown(tx: Tx, me: Me, row: FeedbackRow) -> Feedback:
     )  # fmt: skip
 
 
-@api_post("/api/v1/sessions/{session_id:uuid}/feedback", tags=["feedback"])
-def give_feedback(request: Ask, session_id: FromPath[UUID], data: JSONBody[Answer]) -> Response[bytes]:
+@api_post("/api/v1/sessions/{session_id:uuid}/feedback", tags=["feedback"], once=True)
+def give_feedback(request: Ask, session_id: FromPath[UUID], data: JSONBody[Answer]) -> Response[Feedback]:
     """Rate a session; the profile has learned from it when the answer arrives."""
 
     def produce(tx: Tx, me: Me) -> Feedback:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Response
 from litestar.background_tasks import BackgroundTask
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter, URLEncodedBody
 from litestar.response import Stream
 
@@ -22,6 +23,7 @@ from stillwave.factors import actions as factors
 from stillwave.privacy import actions, erasure, takeout
 from stillwave.sessions import audio
 from stillwave.web import gate, pages
+from stillwave.web.document import OPEN
 from stillwave.web.gate import Me
 from stillwave.web.intake import read_form
 from stillwave.web.kit import Kit, kit_of
@@ -346,8 +348,10 @@ def make_export(request: Ask, data: JSONBody[Takeout]) -> Response[Any]:
     return _download(request, data)
 
 
-@api_post("/api/v1/erasure", status_code=202, tags=["privacy"])
-def ask_erasure(request: Ask, data: JSONBody[Erasure]) -> Response[erasure.Asked | None]:
+@api_post("/api/v1/erasure", status_code=202, tags=["privacy"], responses={
+    202: ResponseSpec(erasure.Asked, description="Everything stops."), 204: ResponseSpec(None, description="All is gone."),
+})  # fmt: skip
+def ask_erasure(request: Ask, data: JSONBody[Erasure]) -> Response[Any]:
     """Ask for erasure: everything stops, and is final at `final_at`; or, with `at_once`, is gone now (204).
 
     `Location` is the address of the receipt, which needs no login.
@@ -357,7 +361,7 @@ def ask_erasure(request: Ask, data: JSONBody[Erasure]) -> Response[erasure.Asked
     return Response(found, status_code=202 if found else 204, headers={"Location": f"/api/v1/receipts/{token}"})
 
 
-@api_get("/api/v1/erasure", tags=["privacy"])
+@api_get("/api/v1/erasure", tags=["privacy"], refuses=[404])
 def read_erasure(request: Ask) -> erasure.Asked:
     """Until when the erasure that was asked for can be taken back; 404 where none was."""
     with gate.read(request, leaving=True) as (tx, me):
@@ -367,14 +371,14 @@ def read_erasure(request: Ask) -> erasure.Asked:
     return found
 
 
-@api_delete("/api/v1/erasure", tags=["privacy"])
+@api_delete("/api/v1/erasure", tags=["privacy"], refuses=[404])
 def undo_erasure(request: Ask) -> None:
     """Take the erasure back: everything is as it was."""
     with gate.write(request, leaving=True) as (tx, me):
         erasure.undo(tx, me.user_id, kit_of(request).clock())
 
 
-@api_get("/api/v1/receipts/{given:str}", tags=["privacy"])
+@api_get("/api/v1/receipts/{given:str}", tags=["privacy"], security=OPEN)
 def read_receipt(request: Ask, given: FromPath[str]) -> Response[erasure.Receipt]:
     """What an erasure removed and what is kept, with a MAC; no login is needed, the address is enough."""
     name = 'attachment; filename="stillwave-erasure.json"'

@@ -38,8 +38,8 @@ class DayPage(msgspec.Struct):
     items: list[Day]
 
 
-@api_post("/api/v1/progress", tags=["progress"])
-def keep_day(request: Ask, data: JSONBody[Day]) -> Response[bytes]:
+@api_post("/api/v1/progress", tags=["progress"], once=True)
+def keep_day(request: Ask, data: JSONBody[Day]) -> Response[Day]:
     """Put a day in the diary, in place of what was there."""
 
     def produce(tx: Tx, me: Me) -> Day:

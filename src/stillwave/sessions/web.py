@@ -108,8 +108,8 @@ def _shown(row: SessionRow) -> Session:
 # --- API ----------------------------------------------------------------------------------------
 
 
-@api_post("/api/v1/sessions", tags=["sessions"])
-def start_session(request: Ask, data: JSONBody[Wish]) -> Response[bytes]:
+@api_post("/api/v1/sessions", tags=["sessions"], once=True)
+def start_session(request: Ask, data: JSONBody[Wish]) -> Response[Session]:
     """Plan a session for the person and make its sound available."""
     kit = kit_of(request)
     def produce(tx: Tx, me: Me) -> Session:
@@ -191,7 +191,7 @@ def _span(request: Ask, size: int, tag: str) -> tuple[int, int] | None:
     return audio.wanted(request.headers.get("range"), size)
 
 
-@api_get("/api/v1/sessions/{session_id:uuid}/audio.wav", tags=["sessions"], media_type="audio/wav")
+@api_get("/api/v1/sessions/{session_id:uuid}/audio.wav", tags=["sessions"], media_type="audio/wav", ranges=True)
 def stream_wav(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     """The sound as 24-bit WAV, rendered as it is sent; any byte range."""
     with gate.read(request) as (tx, me):
@@ -215,7 +215,7 @@ def stream_opus(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     return _stream(kit_of(request).meter.streaming(audio.opus(programme, told)), headers, "audio/ogg")
 
 
-@api_get("/api/v1/sessions/{session_id:uuid}/audio.flac", tags=["sessions"], media_type="audio/flac")
+@api_get("/api/v1/sessions/{session_id:uuid}/audio.flac", tags=["sessions"], media_type="audio/flac", ranges=True)
 def download_flac(request: Ask, session_id: FromPath[UUID]) -> Response[Any]:
     """The sound as 24-bit FLAC, the same samples; made on first use and kept sealed."""
     with gate.read(request) as (tx, me):

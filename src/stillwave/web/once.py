@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request, Response
@@ -17,6 +17,7 @@ from stillwave.web.kit import kit_of
 
 _PLACE = "idempotency_keys.body"
 _LONGEST = 128
+T = TypeVar("T")
 
 
 class _Kept(msgspec.Struct):
@@ -32,7 +33,7 @@ async def remember_body(request: Request[Any, Any, Any]) -> None:
         request.scope["state"]["body_sha256"] = digest.hexdigest()
 
 
-def answer(request: Request[Any, Any, Any], produce: Callable[[Tx, Me], object], *, status: int = 201) -> Response[bytes]:
+def answer(request: Request[Any, Any, Any], produce: Callable[[Tx, Me], T], *, status: int = 201) -> Response[T]:
     """Runs `produce` in a writing transaction and answers with its JSON, once per Idempotency-Key.
 
     The key is claimed first: a second request with it waits in the database for the first to end. What
@@ -64,5 +65,5 @@ def answer(request: Request[Any, Any, Any], produce: Callable[[Tx, Me], object],
     return _json(body, status)
 
 
-def _json(body: bytes, status: int) -> Response[bytes]:
+def _json(body: bytes, status: int) -> Response[Any]:
     return Response(body, status_code=status, media_type="application/json")

@@ -21,6 +21,24 @@ _TITLES = {
 }
 
 
+class Wrong(msgspec.Struct):
+    """One field that is wrong, and what it takes."""
+
+    field: str
+    problem: str
+    allowed: Any = msgspec.UNSET
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """A refusal (RFC 9457). It says what to change and never repeats what was sent; more members may stand beside these."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[Wrong] | msgspec.UnsetType = msgspec.UNSET
+
+
 def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """The answer to any error: problem+json under /api, a redirect to sign-in or a page elsewhere."""
     status, body, headers = describe(error)
@@ -80,5 +98,3 @@ def _document(status: int, title: str, detail: str, **more: object) -> dict[str,
 
 def _route(request: Request[Any, Any, Any]) -> str:
     return str(request.scope.get("path_template") or "?")
-
-
