@@ -95,7 +95,7 @@ WHEN: dict[str, object] = {
 ONE_MONTH = {
     **{name: getattr(SESSIONS, name) for name in ("session_by_id", "set_position", "end_session", "audio_of", "set_measured", "set_size")},
     **{name: getattr(FEEDBACK, name) for name in ("rate_session", "unrate_session", "feedback_of", "replace_feedback", "delete_feedback")},
-    "reveal_one": PROFILES.reveal_one,
+    "reveal_one": PROFILES.reveal_one, "latest_rating": PROFILES.latest_rating,
 }  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def test_a_page_of_sessions_starts_at_its_newest_month(busy: psycopg.Connection[
     before = START - dt.timedelta(days=300)
     values: dict[str, object] = {
         "user_id": A, "until": before, "before_id": rows.id_at(before), "since": before - dt.timedelta(days=1000),
-        "most": 20, "state": "", "rated": "",
+        "most": 20, "state": "",
     }  # fmt: skip
     told = plan(busy, SESSIONS.page_of_sessions.postgres, values)
     scans = [part for part in months(told) if part.startswith("sessions_y")]
@@ -167,9 +167,17 @@ def test_a_page_of_sessions_starts_at_its_newest_month(busy: psycopg.Connection[
     assert len([part for part in months(told) if part.startswith("sessions_")]) <= 6, told
 
 
+def test_the_ratings_of_a_page_are_looked_for_in_its_months(busy: psycopg.Connection[Any]) -> None:
+    first = START - dt.timedelta(days=60)
+    told = plan(busy, SESSIONS.ratings_between.postgres, {
+        "user_id": A, "oldest": rows.id_at(first), "newest": rows.id_at(START), "since": first, "until": START,
+    })  # fmt: skip
+    assert len(months(told)) <= 4, told  # three months and the default partition
+
+
 def test_every_query_that_names_a_partitioned_table_is_looked_at_here() -> None:
     """A new one must be put above, or here with the reason why it needs no single month."""
-    known = {*ONE_MONTH, "session_times", "played", "listened", "page_of_sessions",
+    known = {*ONE_MONTH, "session_times", "played", "listened", "page_of_sessions", "ratings_between",
              "heard_since",
              "file_names", "is_named",  # housekeeping and imports: every file there is
              "raters",  # promotion: everybody, once
