@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -154,7 +155,7 @@ def read(file: BinaryIO, now: dt.datetime) -> tuple[About, Rows]:
             _compare(archive)
             about = _about(archive)
             found = {table.name: _table(archive, table) for table in exported_tables()}
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
         raise BadInput(_FILE, "is not a whole ZIP", "an export of Stillwave") from error
     _belongs_together(about, found, now)
     return about, found
@@ -233,18 +234,38 @@ def _table(archive: zipfile.ZipFile, table: Table) -> list[dict[str, Any]]:
         for field, column in fields.items():
             if not _fits(column, row.get(field), absent=field not in row):
                 raise BadInput(_FILE, f"holds a value in {name} that {field} cannot have", "an unaltered export")
+        for column in table.columns:
+            if column.kind == tables.SPAN:
+                ends = [row.get(f"{column.name}_{end}") for end in ("low", "high")]
+                if (None in ends and ends != [None, None]) or (None not in ends and ends[0] > ends[1]):
+                    raise BadInput(_FILE, f"holds a value in {name} that {column.name} cannot have", "an unaltered export")
     return rows
 
 
 def _fits(column: Column, value: Any, *, absent: bool) -> bool:  # noqa: ANN401
+    """Whether both engines take the value for such a column, and keep the same."""
     if absent or value is None:
         return not column.required or (absent and column.default)
     types = _TYPES.get(column.kind, str)
     if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
         return False
     if isinstance(value, int):
-        return abs(value) < 2**63
-    return not isinstance(value, str) or ("\0" not in value and _reads(column.kind, value))
+        return abs(value) < (2**63 if column.kind == tables.BIG else 2**31)
+    return _has_no_nul(value) and (not isinstance(value, str) or _reads(column.kind, value))
+
+
+def _has_no_nul(value: Any) -> bool:  # noqa: ANN401
+    """Whether no text in the value, however deep, has a NUL: only one engine would take it."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str) and "\0" in each:
+            return False
+        if isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, list):
+            waiting += each
+    return True
 
 
 _NUMBER = (int, float)
@@ -252,10 +273,15 @@ _TYPES: dict[tables.Kind, Any] = {
     tables.JSON: (dict, list), tables.TEXTS: list, tables.YES_NO: bool, tables.WHOLE: int, tables.BIG: int,
     tables.REAL: _NUMBER, tables.HUNDREDTHS: _NUMBER, tables.SPAN: _NUMBER,
 }  # fmt: skip
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+# Each text in the one form in which exports write it: another is read by one engine otherwise than by the other.
 _READERS: dict[tables.Kind, Any] = {
     tables.UUID: lambda text: str(UUID(text)) == text, tables.UUID_REF: lambda text: str(UUID(text)) == text,
-    tables.MOMENT: lambda text: dt.datetime.fromisoformat(text).tzinfo is not None,
-    tables.DAY: dt.date.fromisoformat, tables.CLOCK: dt.time.fromisoformat,
+    tables.MOMENT: lambda text: _MOMENT.fullmatch(text) is not None and dt.datetime.fromisoformat(text).tzinfo is not None,
+    tables.DAY: lambda text: dt.date.fromisoformat(text).isoformat() == text,
+    tables.CLOCK: lambda text: dt.time.fromisoformat(text).replace(microsecond=0, tzinfo=None).isoformat() == text,
+    tables.SHA256: lambda text: _SHA256.fullmatch(text) is not None,
 }  # fmt: skip
 
 
