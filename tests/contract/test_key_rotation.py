@@ -395,6 +395,55 @@ def test_somebody_who_writes_while_the_store_is_replaced_loses_nothing(house: Da
     other.close()
 
 
+# --- the database file ------------------------------------------------------------------------------
+
+
+def test_who_opens_the_file_in_the_moment_of_its_new_key_finds_it(
+    house: Database, settings: Settings, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine == "postgres":
+        pytest.skip("PostgreSQL's files are its own")
+    other = open_database(settings)
+    house.vault.keys.begin("database", LATER)  # the file is under the older key, until the newest was tried in vain
+
+    def open_late(path: Path, key: bytes, **how: Any) -> Any:
+        try:
+            return open_encrypted(path, key, **how)
+        except CannotStart:
+            monkeypatch.undo()
+            house.rekey(LATER)
+            raise
+
+    monkeypatch.setattr("stillwave.db.sqlite.open_encrypted", open_late)
+    assert isinstance(other, SqliteDatabase)
+    other.raw().close()
+    assert id_of(other, ALICE.email) == id_of(house, ALICE.email)
+    other.close()
+    other.vault.keys.close()
+
+
+def test_a_connection_that_could_not_be_made_anew_is_in_nobodys_way(
+    house: Database, settings: Settings, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine == "postgres":
+        pytest.skip("PostgreSQL's files are its own")
+    other = open_database(settings)
+    assert id_of(other, ALICE.email)
+    house.rekey(LATER)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise CannotStart("not now")
+
+    with monkeypatch.context() as broken, pytest.raises(CannotStart):
+        broken.setattr("stillwave.db.sqlite.open_encrypted", refuse)
+        id_of(other, ALICE.email)
+    assert other.connections_now()["open"] == 0
+    assert id_of(other, ALICE.email) == id_of(house, ALICE.email)
+    assert other.connections_now()["open"] == 1
+    other.close()
+    other.vault.keys.close()
+
+
 # --- the blind index ------------------------------------------------------------------------------
 
 

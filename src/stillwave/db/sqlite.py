@@ -167,11 +167,12 @@ class SqliteDatabase:
     def _opened(self) -> tuple[sqlcipher.Connection, int]:
         """A connection with the newest key that fits, and its generation: an older one until `rekey`, or in a backup."""
         refused: CannotStart | None = None
-        for generation, key, _ in self.vault.keys.house("database"):
-            try:
-                return open_encrypted(self._path, key, read_only=self._read_only), generation
-            except CannotStart as error:
-                refused = refused or error
+        for _ in range(2):  # in the midst of the first look the file may get its new key, which then was tried already
+            for generation, key, _ in self.vault.keys.house("database"):
+                try:
+                    return open_encrypted(self._path, key, read_only=self._read_only), generation
+                except CannotStart as error:
+                    refused = refused or error
         raise refused or RuntimeError("the database has no key")
 
     def rekey(self, now: dt.datetime) -> bool:
@@ -244,7 +245,10 @@ class SqliteDatabase:
                 if "not a database" not in str(error):
                     raise
                 connection.close()  # the file was given a new key
+                connection = None  # should the next not open, this one is used no more
+                self._open -= 1
                 connection = self.raw()
+                self._open += 1
                 _begin(connection, begin)
             try:
                 yield SqliteTx(connection, self.vault, self.slow_s)
