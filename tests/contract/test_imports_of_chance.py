@@ -93,19 +93,24 @@ def verdict(database: Any, read: tuple[Any, Any]) -> str:
 def test_any_value_of_an_export_is_taken_alike_or_refused_alike(life: Files, houses: list[Any]) -> None:
     there = cases(life)
     assert len(there) >= 4000
-    wrong, taken = [], 0
+    wrong, taken, told = [], 0, list[str]()
     for table, field, number in random.Random(6).sample(there, _TRIED):
-        forged = edited(life, table, lambda rows, field=field, number=number: rows[0].update({field: ODD[number]}))
+
+        def forge(rows: list[dict[str, Any]], field: str = field, number: int = number) -> None:
+            rows[0][field] = ODD[number]
+
+        forged = edited(life, table, forge)
         try:
             read = arrival.read(packed(forged), NOW)
         except BadInput as refusal:
-            assert "DROP TABLE" not in str(refusal)
+            told.append(str(refusal))
             continue
         sqlite, postgres = (verdict(database, read) for database in houses)
         taken += sqlite == "taken"
         if sqlite != postgres:
             wrong.append(f"{table}.{field} = {str(ODD[number])[:40]!r}: {sqlite} on SQLite, {postgres} on PostgreSQL")
     assert not wrong, "\n".join(wrong)
+    assert not [each for each in told if "DROP TABLE" in each]
     assert taken >= _TRIED // 20
     person = UUID(json.loads(life["export.json"])["person"])
     for database in houses:

@@ -428,7 +428,7 @@ def test_a_connection_that_could_not_be_made_anew_is_in_nobodys_way(
     if engine == "postgres":
         pytest.skip("PostgreSQL's files are its own")
     other = open_database(settings)
-    assert id_of(other, ALICE.email)
+    id_of(other, ALICE.email)
     house.rekey(LATER)
 
     def refuse(*_: object, **__: object) -> None:

@@ -236,8 +236,8 @@ def _table(archive: zipfile.ZipFile, table: Table) -> list[dict[str, Any]]:
                 raise BadInput(_FILE, f"holds a value in {name} that {field} cannot have", "an unaltered export")
         for column in table.columns:
             if column.kind == tables.SPAN:
-                ends = [row.get(f"{column.name}_{end}") for end in ("low", "high")]
-                if (None in ends and ends != [None, None]) or (None not in ends and ends[0] > ends[1]):
+                low, high = (row.get(f"{column.name}_{end}") for end in ("low", "high"))
+                if (low is None) != (high is None) or (low is not None and high is not None and low > high):
                     raise BadInput(_FILE, f"holds a value in {name} that {column.name} cannot have", "an unaltered export")
     return rows
 
