@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bench import api_cases
-from stillwave.factors import rules
+from stillwave.factors import actions as factors
 from tests.contract.test_nobody_reaches_anothers_rows import ROUTES
 
 
@@ -31,9 +31,9 @@ def test_a_fault_of_the_server_is_noticed(worlds, monkeypatch: pytest.MonkeyPatc
     def broken(*_: object) -> None:
         raise TypeError
 
-    monkeypatch.setattr(rules, "plain", broken)
-    seen = api_cases.series(worlds, 40, only="POST /api/v1/second-factor/confirm")
-    assert {"ServerError", "UndefinedStatusCode"} <= seen.wrong.keys()
+    monkeypatch.setattr(factors, "state", broken)
+    seen = api_cases.series(worlds, 40, only="GET /api/v1/second-factor")
+    assert {"ServerError", "UndefinedStatusCode"} <= seen.wrong.keys(), seen.statuses
 
 
 @pytest.fixture(scope="module")

@@ -336,7 +336,7 @@ def test_a_stolen_key_is_made_useless_and_a_kept_copy_of_the_new_one_opens_the_b
     assert layers == dict.fromkeys(("database", "blind-index", "audit", "people"), (2, False, 1))
     assert run("keys", "status").stdout.count("ok") >= 5
     assert "4 retired keys" not in run("keys", "forget").stdout  # 35 days are not over
-    assert run("keys", "forget", "--older-than-days", "0").stdout == "3 retired keys are gone.\n"
+    assert run("keys", "forget", "--older-than-days", "0").stdout == "4 retired keys are gone.\n"
     assert run("user", "list").stdout.count("alice@example.org") == 1
     assert run("audit-log", "verify").returncode == 0
 
