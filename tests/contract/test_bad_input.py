@@ -243,11 +243,13 @@ def path_cases() -> Iterator[Case]:
 def query_cases() -> Iterator[Case]:
     for value in ("0", "-1", "101", "1e9", "1000000000", "9" * 30, "x", "", "1.5", "NaN", "%00"):
         yield Case(f"limit={value}", "GET", f"/api/v1/sessions?limit={value}", None, "limit")
-    for value in ("x", "1", "%00", V4 + "0", "2026-11-25"):
+    for value in ("x", "1", "%00", V4 + "0", "2026-11-25", "null"):
         yield Case(f"before={value}", "GET", f"/api/v1/sessions?before={value}", None, "before")
     for field in ("from", "to"):
-        for value in ("x", "2026-13-01", "2026-02-30", "0000-01-01", "10000-01-01", "%00", "NaN"):
+        for value in ("x", "2026-13-01", "2026-02-30", "0000-01-01", "10000-01-01", "%00", "NaN", "null", ""):
             yield Case(f"{field}={value}", "GET", f"/api/v1/progress?{field}={value}", None, field)
+    for value in ("0", "x", "null", "1.5", "9" * 30):
+        yield Case(f"audit-events before={value}", "GET", f"/api/v1/audit-events?before={value}", None, "before")
     yield Case("to the year 1", "GET", "/api/v1/progress?to=0001-01-01", None, "to")
     yield Case("from the year 1", "GET", "/api/v1/progress?from=0001-01-01", None, "from")
     yield Case("from before to", "GET", "/api/v1/progress?from=2026-11-25&to=2026-11-24", None, "from")

@@ -293,11 +293,11 @@ def _receipt(request: Ask, given: str) -> erasure.Receipt:
 
 @page_get("/privacy/log")
 def log_page(
-    request: Ask, before: Annotated[int | None, QueryParameter(ge=1, le=_NO_END, required=False)] = None
+    request: Ask, before: Annotated[int, QueryParameter(ge=1, le=_NO_END, required=False)] = _NO_END
 ) -> Response[str]:
     """What was done with the account and its data."""
     with gate.read(request, leaving=True) as (tx, me):
-        found = actions.log(tx, me.user_id, before or _NO_END, _SHOWN_EVENTS)
+        found = actions.log(tx, me.user_id, before, _SHOWN_EVENTS)
         zone = accounts.zone(tx, me.user_id)
     rows = [
         {"when": f"{event.at.astimezone(zone):%d %B %Y, %H:%M}".lstrip("0"), "what": event.what, "actor": _ACTORS[event.actor]}
@@ -310,12 +310,12 @@ def log_page(
 @api_get("/api/v1/audit-events", tags=["privacy"])
 def read_log(
     request: Ask,
-    before: Annotated[int | None, QueryParameter(ge=1, le=_NO_END, required=False)] = None,
+    before: Annotated[int, QueryParameter(ge=1, le=_NO_END, required=False)] = _NO_END,
     limit: Annotated[int, QueryParameter(ge=1, le=1000, required=False)] = 100,
 ) -> Happenings:
     """What was done with the account and its data, newest first; `before` is a number of an earlier answer."""
     with gate.read(request, leaving=True) as (tx, me):
-        return Happenings(actions.log(tx, me.user_id, before or _NO_END, limit))
+        return Happenings(actions.log(tx, me.user_id, before, limit))
 
 
 @api_put("/api/v1/consents/{purpose:str}", status_code=204, tags=["privacy"])

@@ -57,6 +57,9 @@ def read_days(
     metric: Annotated[str | None, QueryParameter(name="metric", required=False)] = None,
 ) -> DayPage:
     """The days from `from` to `to` (at most 1,000 days; by default the last 90); `metric`: only those that hold it."""
+    for name, day in (("from", from_), ("to", to)):
+        if day is None and name in request.query_params:  # "null" is read as none
+            raise BadInput(name, "is not a date", "a date like 2026-01-31")
     last = to or kit_of(request).clock().date()
     try:
         first = from_ or last - dt.timedelta(days=_SHOWN_DAYS)

@@ -123,12 +123,12 @@ def start_session(request: Ask, data: JSONBody[Wish]) -> Response[Session]:
 @api_get("/api/v1/sessions", tags=["sessions"])
 def list_sessions(
     request: Ask,
-    before: FromQuery[UUID | None] = None,
+    before: FromQuery[UUID] = NEWEST,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = _PAGE,
 ) -> SessionPage:
     """The person's sessions, newest first, a page at a time."""
     with gate.read(request) as (tx, me):
-        rows = actions.page(tx, me.user_id, before or NEWEST, limit + 1, now=kit_of(request).clock())
+        rows = actions.page(tx, me.user_id, before, limit + 1, now=kit_of(request).clock())
     more = f"/api/v1/sessions?before={rows[limit - 1].id}&limit={limit}" if len(rows) > limit else None
     return SessionPage([_shown(row) for row in rows[:limit]], more)
 
@@ -363,13 +363,13 @@ def reveal(request: Ask, session_id: FromPath[UUID], data: Form) -> Response[Any
 
 @page_get("/history")
 def history_page(
-    request: Ask, before: FromQuery[UUID | None] = None, to_state: FromQuery[str] = "", rated: FromQuery[str] = ""
+    request: Ask, before: FromQuery[UUID] = NEWEST, to_state: FromQuery[str] = "", rated: FromQuery[str] = ""
 ) -> Response[str]:
     """Past sessions; `to_state` and `rated` leave out others."""
     now = kit_of(request).clock()
     with gate.read(request) as (tx, me):
         zone = accounts.zone(tx, me.user_id)
-        rows = actions.page(tx, me.user_id, before or NEWEST, _PAGE + 1, now=now, state=to_state, rated=rated)
+        rows = actions.page(tx, me.user_id, before, _PAGE + 1, now=now, state=to_state, rated=rated)
     chosen = {name: value for name, value in (("to_state", to_state), ("rated", rated)) if value}
     older = urlencode({**chosen, "before": str(rows[_PAGE - 1].id)}) if len(rows) > _PAGE else None
     return pages.page(
