@@ -67,14 +67,15 @@ def promote(
         if to is None:
             raise errors.BadInput("--to", "is missing", "postgresql://user:password@host/database, or a folder")
         settings = _target(to)
+        file = source / "stillwave.db" if source.is_dir() else source
         if isinstance(opened, sources.OwnSource) and settings.database_url is None and settings.database_file.exists() \
-                and settings.database_file.samefile(source / "stillwave.db" if source.is_dir() else source):
+                and settings.database_file.samefile(file):
             raise errors.BadInput("--to", "is the source itself", "another folder")
         live = None
         if follow or cut_over:
             if merge or not isinstance(opened, sources.OwnSource):
                 raise errors.BadInput("--follow and --cut-over", "copy a whole Stillwave that runs", "--from its data folder, without --merge")
-            live = _Live(opened, source / "stillwave.db" if source.is_dir() else source, cut_over=cut_over)
+            live = _Live(opened, file, cut_over=cut_over)
         _run(opened, settings, merge=merge, person=None, live=live, report=report, sample=sample, quiet=quiet, as_json=as_json)
     finally:
         opened.close()
@@ -307,7 +308,7 @@ def _switch(live: _Live, run: Run, sample: int, *, quiet: bool) -> Report:
 
     made = follow.switch(run, live.source, live.file, sample, system_clock)
     if not quiet:
-        say(f"Nobody could write for {made.frozen_s:.1f} s; {made.people} {'person was' if made.people == 1 else 'people were'} copied in that time.")
+        say(f"Nobody could write for {made.report.seconds:.1f} s; {made.people} {'person was' if made.people == 1 else 'people were'} copied in that time.")
         if made.report.whole:
             say(plain(f"The old database takes no more writes while {live.file.name}.moved lies beside it. Stop its server now."))
         else:

@@ -47,6 +47,7 @@ _KEYS_IN_MEMORY = 300_000
 _TRIES = 8
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.swf")
 MONTH_AT = {"sessions": 2, "session_feedback": 3, "audio_files": 3}
+UNREADABLE = (SealBroken, NotFound)  # sealed for somebody else, altered, or the key is gone
 _TABLE_OF = {"no_preferences": "user_preferences"}
 
 
@@ -493,7 +494,7 @@ class Run:
             told = Told(row, row[owner], position, ())
             try:
                 plain = canonical(row)
-            except (SealBroken, NotFound):  # sealed for somebody else, altered, or the key is gone
+            except UNREADABLE:
                 kept = json.dumps(dict(zip(names, row, strict=True)))
                 reject = self._reject(each.name, told, "rejected", "unreadable", kept)
                 yield Item(position, None, b"", (reject,), ("unreadable",), (), 1, told)

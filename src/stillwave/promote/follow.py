@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
-import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
@@ -20,7 +19,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from stillwave.db import bulk
-from stillwave.db.bulk import Canonical
+from stillwave.db.bulk import Canonical, Digest
 from stillwave.db.database import SqliteDatabase
 from stillwave.db.keys import write_whole
 from stillwave.db.seal import Vault
@@ -28,7 +27,7 @@ from stillwave.db.sqlite import moved_file
 from stillwave.errors import Conflict
 from stillwave.promote import report as reports
 from stillwave.promote import verify
-from stillwave.promote.copy import EVENTS, HEADS, MONTH_AT, REJECTS, Run, Step
+from stillwave.promote.copy import EVENTS, HEADS, MONTH_AT, REJECTS, UNREADABLE, Run, Step
 from stillwave.promote.report import Report
 from stillwave.promote.sources import OwnSource
 
@@ -37,15 +36,15 @@ _AT_ONCE = 50  # people in one transaction
 
 def changed(run: Run, source: OwnSource) -> set[str]:
     """Whose rows are not the same on both sides; every row of both is read, none is opened."""
-    sums: defaultdict[str, int] = defaultdict(int)
+    theirs, ours = defaultdict[str, Digest](Digest), defaultdict[str, Digest](Digest)
     with source.database.read(right="operator") as there, run.target.read(right="operator") as here:
         for each in source.tables():
             canonical = Canonical(each, source.vault, sealed=True)
             owner, name = bulk.columns(each).index(each.owner or ""), each.name.encode()
-            for sign, tx in ((1, there), (-1, here)):
+            for digests, tx in ((theirs, there), (ours, here)):
                 for row in bulk.rows(tx, each, ordered=False):
-                    sums[str(row[owner])] += sign * int.from_bytes(hashlib.sha256(name + canonical(row)).digest())
-    return {who for who, total in sums.items() if total}
+                    digests[str(row[owner])].add(name + canonical(row))
+    return {who for who in theirs.keys() | ours.keys() if str(theirs[who]) != str(ours[who])}
 
 
 def bring(run: Run, source: OwnSource, people: Collection[str]) -> None:
@@ -59,9 +58,10 @@ def bring(run: Run, source: OwnSource, people: Collection[str]) -> None:
                 each: [item for who in some for item in run.own_items(source, each, bulk.rows(there, each, person=UUID(who)))]
                 for each in tables
             }
-        # The end of a chain was looked for in the target, where its last event is not yet.
-        macs = {item.row[0]: item.row[-1] for item in items[EVENTS] if item.row is not None}
-        items[HEADS] = [item._replace(row=(*item.row[:-1], macs.get(item.row[0], item.row[-1]))) for item in items[HEADS] if item.row is not None]
+        if not source.vault.indexes_and_logs_like(run.target.vault):
+            # The end of a chain was looked for in the target, where its last event is not yet.
+            macs = {item.row[0]: item.row[-1] for item in items[EVENTS] if item.row is not None}
+            items[HEADS] = [item._replace(row=(*item.row[:-1], macs.get(item.row[0], item.row[-1]))) for item in items[HEADS] if item.row is not None]
         run.take_keys(source, [item for found in items.values() for item in found])
         months = {str(item.row[at])[:7] for each in tables if (at := MONTH_AT.get(each.name)) for item in items[each] if item.row}
         with run.target.write(right="operator") as tx:
@@ -84,15 +84,10 @@ def look(run: Run, source: OwnSource) -> int:
 
 
 class Switched(NamedTuple):
-    """The report of a switch, for how long nobody could write, and how many people were copied in that time."""
+    """The report of a switch, whose seconds are those in which nobody could write, and how many people were copied in them."""
 
     report: Report
-    frozen_s: float
     people: int
-
-
-class _NotWhole(Exception):
-    """The target is not what it should be, so people stay where they are."""
 
 
 def keep_up(run: Run, source: OwnSource, file: Path, told: Callable[[int], None], pause: Callable[[], None]) -> None:
@@ -114,18 +109,14 @@ def switch(run: Run, source: OwnSource, file: Path, people: int, clock: Callable
     with _alone(file, wait=False) as following:
         if following:
             look(run, source)  # what can be copied before the switch is
-    made: Switched | None = None
     began_s = time.monotonic()
-    with contextlib.suppress(_NotWhole), _frozen(file, source.vault, clock()), _alone(file):
+    with _frozen(file, source.vault, clock()) as moved, _alone(file):
         brought = look(run, source)
         counted(run, source)
         report = reports.made(run, verify.verify(run, people=people), clock(), time.monotonic() - began_s)
-        made = Switched(report, report.seconds, brought)
         if not report.whole:
-            raise _NotWhole
-    if made is None:
-        raise RuntimeError("a switch without a report")
-    return made
+            moved.unlink()  # people stay where they are
+    return Switched(report, brought)
 
 
 @contextmanager
@@ -145,8 +136,11 @@ def _alone(source: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 @contextmanager
-def _frozen(source: Path, vault: Vault, now: dt.datetime) -> Iterator[None]:
-    """Nobody writes to the source, and whoever was writing has ended. It stays so afterwards, unless something failed inside."""
+def _frozen(source: Path, vault: Vault, now: dt.datetime) -> Iterator[Path]:
+    """Nobody writes to the source while the file that this gives is there, and whoever was writing has ended.
+
+    It is taken away when something fails inside.
+    """
     moved = moved_file(source)
     write_whole(moved, f"Moving to another database since {now:%Y-%m-%d %H:%M} UTC. Without this file Stillwave goes on here.\n".encode())
     try:
@@ -155,7 +149,7 @@ def _frozen(source: Path, vault: Vault, now: dt.datetime) -> Iterator[None]:
             waiting.execute("BEGIN IMMEDIATE")
             waiting.execute("COMMIT")
         database.close()
-        yield
+        yield moved
     except BaseException:
         moved.unlink(missing_ok=True)
         raise
@@ -164,13 +158,16 @@ def _frozen(source: Path, vault: Vault, now: dt.datetime) -> Iterator[None]:
 def counted(run: Run, source: OwnSource) -> None:
     """The steps say what the source holds now, for `verify` to hold the target against."""
     for each in source.tables():
-        step = Step(each.name, run.now)
+        step, canonical = Step(each.name, run.now), Canonical(each, source.vault)
         with source.database.read(right="operator") as there:
-            for item in run.own_items(source, each, bulk.rows(there, each)):
+            for row in bulk.rows(there, each, ordered=False):
                 step.counts["read"] += 1
-                step.counts["copied" if item.row is not None else "rejected"] += 1
-                if item.row is not None:
-                    step.digest.add(item.canonical)
+                try:
+                    step.digest.add(canonical(row))
+                except UNREADABLE:
+                    step.counts["rejected"] += 1
+                else:
+                    step.counts["copied"] += 1
         step.done = True
         with run.target.write(right="operator") as tx:
             run.save(tx, step)
