@@ -304,7 +304,7 @@ def mend(tx: Tx, user_id: UUID, now: dt.datetime) -> str:
 
 def changes(tx: Tx, user_id: UUID, most: int) -> list[tuple[dt.datetime, str]]:
     """What the latest ratings moved, newest first: (when, sentence)."""
-    return [(row.created_at, sentence(row)) for row in tx.all(ChangeRow, SQL.history_of, user_id=user_id, most=most)]
+    return [(row.created_at, sentence(row)) for row in store.changes(tx, user_id, most)]
 
 
 def change_of(tx: Tx, user_id: UUID, feedback_id: UUID) -> str | None:

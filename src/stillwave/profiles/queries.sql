@@ -16,11 +16,12 @@ WHERE user_id = :user_id ORDER BY created_at, id;
 SELECT state FROM learning_base WHERE user_id = :user_id;
 
 -- name: history_of
--- With the rating that moved it; that may be gone by retention.
-SELECT h.feedback_id, h.created_at, h.change,
-       (SELECT MAX(f.rating) FROM session_feedback f WHERE f.user_id = h.user_id AND f.id = h.feedback_id) AS rating
-FROM profile_history h
-WHERE h.user_id = :user_id ORDER BY h.created_at DESC, h.feedback_id DESC LIMIT :most;
+SELECT feedback_id, created_at, change FROM profile_history
+WHERE user_id = :user_id ORDER BY created_at DESC, feedback_id DESC LIMIT :most;
+
+-- name: ratings_since
+-- What moved the rows of history_of, for all of them at once: each alone would be looked for in every month.
+SELECT id, rating FROM session_feedback WHERE user_id = :user_id AND created_at >= :since;
 
 -- name: change_of
 SELECT feedback_id, created_at, change FROM profile_history

@@ -53,6 +53,11 @@ class ChangeRow(msgspec.Struct, frozen=True):
     rating: int | None = None
 
 
+class _Rated(msgspec.Struct, frozen=True):
+    id: UUID
+    rating: int | None
+
+
 class AnswerRow(msgspec.Struct, frozen=True):
     """A feedback that teaches; effects are JSON text."""
 
@@ -227,6 +232,15 @@ def reports(tx: Tx, user_id: UUID, flag: str) -> dict[str, dt.datetime]:
         for row in rows
         if flag in effects.red_flags(*(msgspec.json.decode(part) for part in (row.physical_effects, row.mental_effects) if part))
     }
+
+
+def changes(tx: Tx, user_id: UUID, most: int) -> list[ChangeRow]:
+    """What the latest feedback moved, newest first, each with its rating; that may be gone by retention."""
+    rows = tx.all(ChangeRow, SQL.history_of, user_id=user_id, most=most)
+    if not rows:
+        return []
+    told = {one.id: one.rating for one in tx.all(_Rated, SQL.ratings_since, user_id=user_id, since=rows[-1].created_at)}
+    return [msgspec.structs.replace(row, rating=told.get(row.feedback_id)) for row in rows]
 
 
 def diary(tx: Tx, user_id: UUID, first: dt.date, last: dt.date) -> list[Night]:
