@@ -143,6 +143,14 @@ def _used(database: Database, purpose: Purpose, client_data: str, now: dt.dateti
     return challenge if used else None
 
 
+def _used_by(database: Database, purpose: Purpose, me: Me, client_data: str, now: dt.datetime, refusal: BadInput) -> bytes:
+    """The challenge that was signed and was made for this person, or `refusal` is raised; it counts no more."""
+    challenge = _used(database, purpose, client_data, now)
+    if challenge is None or challenge[:_WHO_BYTES] != me.user_id.bytes:
+        raise refusal
+    return challenge
+
+
 def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -204,9 +212,7 @@ def add(
     from webauthn.helpers.exceptions import WebAuthnException
 
     place, wrong = _place(settings), BadInput("credential", "does not hold here", "a passkey made on this page just now")
-    challenge = _used(database, "add", made.response.clientDataJSON, now)
-    if challenge is None or challenge[:_WHO_BYTES] != me.user_id.bytes:
-        raise wrong
+    challenge = _used_by(database, "add", me, made.response.clientDataJSON, now, wrong)
     try:
         verified = verify_registration_response(
             credential=msgspec.to_builtins(made), expected_challenge=challenge, expected_rp_id=place.name,
@@ -289,10 +295,8 @@ def take_step(
     database: Database, settings: Settings, waiting: Me, shown: Shown, device: str, now: dt.datetime
 ) -> str:
     """The token of a full login, in place of the one that waited. Raises BadInput."""
-    challenge = _used(database, "second_step", shown.response.clientDataJSON, now)
     wrong = BadInput("credential", "does not hold", "another passkey of yours, or a code")
-    if challenge is None or challenge[:_WHO_BYTES] != waiting.user_id.bytes:
-        raise wrong
+    challenge = _used_by(database, "second_step", waiting, shown.response.clientDataJSON, now, wrong)
     with database.write(waiting.user_id) as tx:
         _verify(tx, settings, waiting.user_id, shown, challenge, now, alone=False, refusal=wrong)
         accounts.sign_out(tx, waiting.user_id, waiting.login_id, now)
@@ -304,10 +308,8 @@ def prove(database: Database, settings: Settings, me: Me, shown: Shown, now: dt.
 
     The device must know its person, as it must when it signs in alone.
     """
-    challenge = _used(database, "proof", shown.response.clientDataJSON, now)
     wrong = BadInput("credential", "does not hold", "another passkey of yours, or your password")
-    if challenge is None or challenge[:_WHO_BYTES] != me.user_id.bytes:
-        raise wrong
+    challenge = _used_by(database, "proof", me, shown.response.clientDataJSON, now, wrong)
     with database.write(me.user_id) as tx:
         _verify(tx, settings, me.user_id, shown, challenge, now, alone=True, refusal=wrong)
         return accounts.make_proof(tx, me.user_id, now + LASTS)
