@@ -368,6 +368,30 @@ def bare(settings: Any, tokens: list[tuple[str, str]], folder: Path) -> Iterator
         yield Bare(port, process, tokens)
 
 
+# --- peers that store what they are sent -------------------------------------------------------------------------------
+
+
+PLAN = {"target_hz": 10, "ramp_from_hz": 12, "transition_s": 240, "minutes": 20, "method": "binaural", "bed": "nature", "reason": "x" * 120}
+RESPONSE = {"n": 0, "bands": {band: {"n": 3, "m": [0.5] * 9, "C": [0.04] * 45} for band in ("alpha", "theta", "beta")}}
+
+
+class Records(Contender):
+    """A server of collections; a person is their id there and that of their profile."""
+
+    place, owner = "", ""  # where a collection's records are, and the field that says whose they are
+
+    def request(self, kind: str, person: str, session: str) -> Request:
+        user, profile = person.split()
+        if kind == "read profile":
+            return Request("GET", f"{self.place.format('profiles')}/{profile}", None)
+        if kind == "start session":
+            body = {self.owner: user, "session_type": "custom", "initial_state": "unsure", "target_state": "calm_focus",
+                    "base_frequency": 215, "target_frequency": 10, "volume_level": 45, "plan": PLAN, "programme": PLAN}  # fmt: skip
+            return Request("POST", self.place.format("sessions"), body)
+        body = {self.owner: user, "session": session, "rating": 4, "physical_effects": {}, "mental_effects": {"relaxed": 1}}
+        return Request("POST", self.place.format("feedback"), body)
+
+
 # --- Directus --------------------------------------------------------------------------------------------------------
 
 # Moves the profile as little as PocketBase's hook does; Directus leaves such things to the database too.
@@ -392,19 +416,9 @@ CREATE UNIQUE INDEX ON profiles (owner);
 """
 
 
-class Directus(Contender):
+class Directus(Records):
     name = "Directus"
-
-    def request(self, kind: str, person: str, session: str) -> Request:
-        user, profile = person.split()
-        if kind == "read profile":
-            return Request("GET", f"/items/profiles/{profile}", None)
-        if kind == "start session":
-            body = {"owner": user, "session_type": "custom", "initial_state": "unsure", "target_state": "calm_focus",
-                    "base_frequency": 215, "target_frequency": 10, "volume_level": 45, "plan": PLAN, "programme": PLAN}  # fmt: skip
-            return Request("POST", "/items/sessions", body)
-        body = {"owner": user, "session": session, "rating": 4, "physical_effects": {}, "mental_effects": {"relaxed": 1}}
-        return Request("POST", "/items/feedback", body)
+    place, owner = "/items/{}", "owner"
 
     def session_of(self, answer: dict[str, Any]) -> str:
         return str(answer["data"]["id"])
@@ -447,12 +461,11 @@ def directus(program: str, url: str, people: int, folder: Path) -> Iterator[Dire
             admin.execute("ALTER TABLE profiles ALTER COLUMN response TYPE jsonb USING response::jsonb")
             admin.execute(DIRECTUS_TRIGGER)
         tokens = []
-        response = {"n": 0, "bands": {band: {"n": 3, "m": [0.5] * 9, "C": [0.04] * 45} for band in ("alpha", "theta", "beta")}}
         for number in range(people):
             token = secrets.token_hex(16)
             user = _call(port, "POST", "/users", {"email": f"person{number}@example.com", "password": "long enough password", "role": role,
                                                   "status": "active", "token": token}, root)["data"]["id"]  # fmt: skip
-            profile = _call(port, "POST", "/items/profiles", {"owner": user, "response": response}, root)["data"]["id"]
+            profile = _call(port, "POST", "/items/profiles", {"owner": user, "response": RESPONSE}, root)["data"]["id"]
             tokens.append((f"{user} {profile}", token))
         yield Directus(port, process, tokens)
 
@@ -473,22 +486,9 @@ onRecordAfterCreateSuccess((e) => {
 """
 
 
-class PocketBase(Contender):
+class PocketBase(Records):
     name = "PocketBase"
-
-    def request(self, kind: str, person: str, session: str) -> Request:
-        user, profile = person.split()
-        if kind == "read profile":
-            return Request("GET", f"/api/collections/profiles/records/{profile}", None)
-        if kind == "start session":
-            body = {"user": user, "session_type": "custom", "initial_state": "unsure", "target_state": "calm_focus",
-                    "base_frequency": 215, "target_frequency": 10, "volume_level": 45, "plan": PLAN, "programme": PLAN}  # fmt: skip
-            return Request("POST", "/api/collections/sessions/records", body)
-        body = {"user": user, "session": session, "rating": 4, "physical_effects": {}, "mental_effects": {"relaxed": 1}}
-        return Request("POST", "/api/collections/feedback/records", body)
-
-
-PLAN = {"target_hz": 10, "ramp_from_hz": 12, "transition_s": 240, "minutes": 20, "method": "binaural", "bed": "nature", "reason": "x" * 120}
+    place, owner = "/api/collections/{}/records", "user"
 
 
 def _call(port: int, method: str, path: str, body: Any = None, token: str = "") -> Any:
@@ -534,11 +534,10 @@ def pocketbase(program: str, people: int, folder: Path) -> Iterator[PocketBase]:
             {"name": "rating", "type": "number", "min": 1, "max": 5}, {"name": "physical_effects", "type": "json"},
             {"name": "mental_effects", "type": "json"}, {"name": "created", "type": "autodate", "onCreate": True}])  # fmt: skip
         tokens = []
-        response = {"n": 0, "bands": {band: {"n": 3, "m": [0.5] * 9, "C": [0.04] * 45} for band in ("alpha", "theta", "beta")}}
         for number in range(people):
             user = _call(port, "POST", "/api/collections/users/records", {
                 "email": f"person{number}@example.org", "password": "long enough password", "passwordConfirm": "long enough password"}, root)  # fmt: skip
-            profile = _call(port, "POST", "/api/collections/profiles/records", {"user": user["id"], "response": response}, root)
+            profile = _call(port, "POST", "/api/collections/profiles/records", {"user": user["id"], "response": RESPONSE}, root)
             token = _call(port, "POST", f"/api/collections/users/impersonate/{user['id']}", {"duration": 0}, root)["token"]
             tokens.append((f"{user['id']} {profile['id']}", token))
         yield PocketBase(port, process, tokens)
