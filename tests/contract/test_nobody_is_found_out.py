@@ -27,11 +27,10 @@ Try = Callable[[], httpx.Response]
 NUMBERS = itertools.count(1000)
 
 
-@pytest.fixture(params=["sqlite"])
-def engine(request: pytest.FixtureRequest) -> str:
+@pytest.fixture
+def engine() -> str:
     """One engine: the bench looks at both."""
-    name: str = request.param
-    return name
+    return "sqlite"
 
 
 @pytest.fixture

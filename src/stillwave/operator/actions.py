@@ -238,7 +238,10 @@ def readiness(database: Database, settings: Settings, now: dt.datetime) -> list[
     """What must be so before requests are served well: database, schema, disk, partitions of this month and the next."""
     state = migrate.check(database)  # type: ignore[arg-type]
     stays = database.takes_writes()
-    checks = [Check("Database", database.engine if stays else f"{database.engine}, moved elsewhere", ok=stays), Check("Schema", state, ok=state == "current"), _disk(settings)]
+    checks = [
+        Check("Database", database.engine if stays else f"{database.engine}, moved elsewhere", ok=stays),
+        Check("Schema", state, ok=state == "current"), _disk(settings),
+    ]  # fmt: skip
     if state == "current":
         with database.read() as tx:
             counts = tx.one(Counts, SQL.counts, today=now.date()) or Counts(0, 0, 0, None)

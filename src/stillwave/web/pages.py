@@ -23,6 +23,15 @@ FOREVER = CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
 _NOTICE = "stillwave_notice"
 _HOST_PREFIX = "__Host-"
 _MEASURE = re.compile(r"(\d) (Hz|%|s\b|min\b)")
+# What msgspec says of a value (see intake.py), and what people say.
+_WORDS = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        ("must be (int|float) >", "is too small"), ("must be (int|float) <", "is too large"), ("must be .* of length >", "is too short"),
+        ("must be .* of length <", "is too long"), ("must be int", "is not a whole number"), ("must be float", "is not a number"),
+        ("must be date|Invalid .*date", "is not a date"), ("must be time|Invalid .*time", "is not a time"), ("must be bool", "is neither yes nor no"),
+    )
+)  # fmt: skip
 
 
 def cookie_of(request: Request[Any, Any, Any], name: str) -> str | None:
@@ -48,15 +57,6 @@ def _templates() -> jinja2.Environment:
     found.globals["static"] = static_url
     found.filters["tied"] = tied
     return found
-# What msgspec says of a value (see intake.py), and what people say.
-_WORDS = tuple(
-    (re.compile(pattern), words)
-    for pattern, words in (
-        ("must be (int|float) >", "is too small"), ("must be (int|float) <", "is too large"), ("must be .* of length >", "is too short"),
-        ("must be .* of length <", "is too long"), ("must be int", "is not a whole number"), ("must be float", "is not a number"),
-        ("must be date|Invalid .*date", "is not a date"), ("must be time|Invalid .*time", "is not a time"), ("must be bool", "is neither yes nor no"),
-    )
-)  # fmt: skip
 
 
 def tied(text: str) -> str:
