@@ -24,9 +24,11 @@ import functools
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -108,22 +110,29 @@ def quick_passwords() -> Iterator[None]:
 
 
 class Direct(httpx.BaseTransport):
-    """Hands a request to the application itself; of a long answer only the beginning is taken."""
+    """Hands a request to the application itself; of a long answer only the beginning is taken.
+
+    The application lives in a thread of its own: where a browser is driven, another event loop has this one.
+    """
 
     def __init__(self, app: Any) -> None:
         self._app, self._loop = app, asyncio.new_event_loop()
-        self._asked: asyncio.Queue[tuple[httpx.Request, asyncio.Future[httpx.Response]] | None] = asyncio.Queue()
-        self._living = self._loop.create_task(self._live())
+        self._asked: asyncio.Queue[tuple[httpx.Request, futures.Future[httpx.Response]] | None] = asyncio.Queue()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._living = asyncio.run_coroutine_threadsafe(self._live(), self._loop)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        answer: asyncio.Future[httpx.Response] = self._loop.create_future()
-        self._asked.put_nowait((request, answer))
-        return self._loop.run_until_complete(answer)
+        answer: futures.Future[httpx.Response] = futures.Future()
+        self._loop.call_soon_threadsafe(self._asked.put_nowait, (request, answer))
+        return answer.result()
 
     def end(self) -> None:
         """The application has come to its end."""
-        self._asked.put_nowait(None)
-        self._loop.run_until_complete(self._living)
+        self._loop.call_soon_threadsafe(self._asked.put_nowait, None)
+        self._living.result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
         self._loop.close()
 
     async def _live(self) -> None:

@@ -19,8 +19,8 @@ from playwright.sync_api import (
 )
 
 from stillwave.db.database import open_database
-from tests.cast import ALICE, Clock, settings_for
-from tests.served import Served, Visitor, serving
+from tests.cast import Clock, settings_for
+from tests.served import Served, serving
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -104,15 +104,6 @@ def one_server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) 
     settings = settings_for(folder)
     with serving(settings, open_database(settings), Clock(), limit_factor=100) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def alice(one_server: Served) -> Visitor:
-    """Alice, signed up, signed in and screened on the module's server."""
-    visitor = one_server.visitor()
-    visitor.sign_up(ALICE)
-    visitor.screened()
-    return visitor
 
 
 @pytest.fixture

@@ -27,6 +27,15 @@ def served(one_server: Served) -> Served:
     return one_server
 
 
+@pytest.fixture(scope="module")
+def alice(served: Served) -> Visitor:
+    """Alice, signed up, signed in and screened."""
+    visitor = served.visitor()
+    visitor.sign_up(ALICE)
+    visitor.screened()
+    return visitor
+
+
 @pytest.fixture
 def listening(window: Window, alice: Visitor) -> Page:
     """A page of Alice, signed in."""

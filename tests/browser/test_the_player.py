@@ -14,6 +14,7 @@ from stillwave.sessions import audio
 from stillwave.sound import phone
 from stillwave.sound.programme import Programme, Segment
 from tests.browser.conftest import Window, sign_in, tap
+from tests.cast import ALICE
 from tests.served import Served, Visitor
 
 PLAYS = "() => !audio.paused && audio.readyState > 2 && !audio.seeking && audio.currentTime > 0.3"
@@ -33,6 +34,15 @@ def engine() -> str:
 def served(one_server: Served) -> Served:
     """One server for the whole module."""
     return one_server
+
+
+@pytest.fixture(scope="module")
+def alice(served: Served) -> Visitor:
+    """Alice, signed up, signed in and screened."""
+    visitor = served.visitor()
+    visitor.sign_up(ALICE)
+    visitor.screened()
+    return visitor
 
 
 @pytest.fixture
