@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID
@@ -62,7 +62,7 @@ def promote(
     opened = sources.open_source(source, _source_key(source, from_key))
     try:
         if plan:
-            _show_plan(opened, quiet=quiet, as_json=as_json)
+            _show_plan(opened, _there_already(to) if merge else None, quiet=quiet, as_json=as_json)
             return
         if to is None:
             raise errors.BadInput("--to", "is missing", "postgresql://user:password@host/database, or a folder")
@@ -168,8 +168,8 @@ def _target(to: str) -> Settings:
 
 
 @contextmanager
-def _open_target(settings: Settings) -> Iterator[SqliteDatabase | PostgresDatabase]:
-    """The target with its schema: made where there is none yet."""
+def _open_target(settings: Settings, *, may_make: bool = True) -> Iterator[SqliteDatabase | PostgresDatabase]:
+    """The target with its schema: made where there is none yet, unless it may not be."""
     from stillwave.db import database, migrate
 
     opened = database.open_database(settings)
@@ -177,6 +177,8 @@ def _open_target(settings: Settings) -> Iterator[SqliteDatabase | PostgresDataba
         state = migrate.check(opened)
         if state == "behind":
             raise errors.CannotStart("The schema of the target is behind. Run: stillwave db migrate. Nothing was changed.")
+        if state == "empty" and not may_make:
+            raise errors.CannotStart("The target is empty: there is nobody to join. Leave out --merge. Nothing was changed.")
         if state == "empty":
             migrate.upgrade(opened)
         migrate.require_key(opened)
@@ -212,12 +214,19 @@ def _bars(*, quiet: bool) -> Iterator[Any]:
         yield step
 
 
-def _show_plan(source: PocSource | OwnSource, *, quiet: bool, as_json: bool) -> None:
-    from stillwave.promote import plan
+def _there_already(to: str | None) -> Settings | None:
+    """The settings of a target that is looked at; None where there is none yet, which a plan does not make."""
+    settings = _target(to) if to else None
+    return settings if settings and settings.keys_file.exists() and (settings.database_url or settings.database_file.exists()) else None
+
+
+def _show_plan(source: PocSource | OwnSource, there: Settings | None, *, quiet: bool, as_json: bool) -> None:
+    from stillwave.promote import copy, plan
     from stillwave.web.kit import system_clock
 
-    with _bars(quiet=quiet or as_json) as step:
-        found = plan.plan(source, system_clock(), step)
+    with _bars(quiet=quiet or as_json) as step, _open_target(there, may_make=False) if there else nullcontext() as target:
+        into = copy.Run(source, target, system_clock(), merge=True) if target else None
+        found = plan.plan(source, system_clock(), step, into)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())  # noqa: T201
     else:

@@ -33,6 +33,7 @@ ACTIONS: dict[str, str] = {
     "account.created": "The account was made",
     "account.imported": "The account came from another Stillwave",
     "account.promoted": "The account was taken over from another database",
+    "account.joined": "Rows of another database joined the account",
     "account.status": "The account was switched on or off",
     "account.tier": "The subscription tier changed",
     "account.role": "The role changed",

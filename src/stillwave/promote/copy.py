@@ -26,28 +26,26 @@ from stillwave.accounts.actions import BACKGROUNDS
 from stillwave.accounts.rules import AS_WRITTEN
 from stillwave.db import audit, bulk
 from stillwave.db.bulk import AnyTx, Canonical, Digest, Row
-from stillwave.db.database import PostgresDatabase, Queries, SqliteDatabase
-from stillwave.db.seal import SealBroken, read_sealed
+from stillwave.db.seal import SealBroken, SealedWriter, read_sealed
 from stillwave.db.tables import Table, table
 from stillwave.errors import Conflict, ConstraintBroken, NotFound, StorageFull, Unavailable
-from stillwave.promote import learn, rules
+from stillwave.promote import join, learn, rules
+from stillwave.promote.join import HEADS, NOBODY, SQL, UNREADABLE, USERS, Joiner, Joins, Target, Verdict
 from stillwave.promote.rules import Surroundings, Told
 from stillwave.promote.sources import POC_STEPS, Damaged, OwnSource, PocSource, Read, key_text
 
-SQL = Queries(Path(__file__).parent)
-Target = PostgresDatabase | SqliteDatabase
 Progress = Callable[[str, int, int], None]  # step, rows done, rows there are
 
-NOBODY = str(UUID(int=0))
-REJECTS, USERS = table("promotion_rejects"), table("users")
-EVENTS, HEADS = table("audit_events"), table("audit_heads")
+REJECTS, EVENTS = table("promotion_rejects"), table("audit_events")
 _BATCH_BYTES = 4_000_000
+_RELEARN_AT_ONCE = 20  # people whose histories are folded again in one transaction
 _PEOPLE = 4000  # whose profiles are made in one transaction
 _KEYS_IN_MEMORY = 300_000
 _TRIES = 8
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.swf")
 MONTH_AT = {"sessions": 2, "session_feedback": 3, "audio_files": 3}
-UNREADABLE = (SealBroken, NotFound)  # sealed for somebody else, altered, or the key is gone
+# What changes of a joined person by more than what is copied.
+_CHANGE = ("neural_profiles", "profile_history", "learning_checkpoint", "audit_events", "audit_heads")
 _TABLE_OF = {"no_preferences": "user_preferences"}
 
 
@@ -104,6 +102,7 @@ class Run:
         target.slow_s = math.inf  # long statements are what this is made of
         self.name = source.fingerprint() if isinstance(source, PocSource) else source.fingerprint(str(person or ""))
         self.began_at = now
+        self.joiner: Joiner | None = None
         self._months: set[str] = set()
         self._totals: dict[str, int] = {}
 
@@ -131,34 +130,65 @@ class Run:
         if isinstance(self.source, PocSource):
             names: tuple[str, ...] = (*POC_STEPS, "profiles")
         else:
-            names = (*(each.name for each in self.source.tables()), "files")
+            names = (*(each.name for each in self.source.tables()), "files", "profiles")
         return [step for name in names if (step := self.load(name)).counts or step.done]
 
     def begin(self) -> dt.datetime:
         """When the promotion began: now, or at its first run. Raises Conflict for a target that holds other people."""
         first = self.load("began")
-        if first.done:
-            return first.started_at
-        with self.target.write(right="operator") as tx:
+        joined = self.load("joined")
+        if not first.done:
+            self._begin(first, joined)
+        self._join(joined)
+        self.merge = self.merge or bool(first.counts["others"])
+        return first.started_at
+
+    def _join(self, joined: Step) -> None:
+        if joined.position and isinstance(self.source, OwnSource):
+            self.joiner = Joiner(msgspec.json.decode(joined.position, type=Joins), self.source, self.target)
+            self.target.vault.keys.create(UUID(int=0))
+
+    def _begin(self, first: Step, joined: Step) -> None:
+        with self.target.read(right="operator") as tx:
             others = bool(tx.value(SQL.anybody))
-            if others and not self.merge:
+        if others and not self.merge:
+            raise Conflict(
+                "The target holds people already. Promote into an empty database, or say --merge: accounts with the "
+                "same e-mail are joined then, and keep what is here. Nothing was changed."
+            )
+        if isinstance(self.source, OwnSource) and self.source.vault.keys is not self.target.vault.keys:
+            joins = join.find(self.source, self.target)
+            if joins.out and not self.merge:
                 raise Conflict(
-                    "The target holds people already. Promote into an empty database, or say --merge: accounts with the "
-                    "same e-mail are joined then, and keep what is here. Nothing was changed."
+                    f"{len(joins.out)} people of the source were erased at the target, and do not come back. Say --merge, and "
+                    "everybody else is promoted. Nothing was changed."
                 )
-            first.done = True
-            first.counts["others"] = int(others)
-            self.save(tx, first)
+            if self.merge:
+                joined.position, joined.done = msgspec.json.encode(joins).decode(), True
+        first.counts["others"], first.done = int(others), True
+        self._join(joined)
         if others:
             self._remember_before()
-        return first.started_at
+        with self.target.write(right="operator") as tx:
+            self.save(tx, joined)
+            self.save(tx, first)
+
+    def changed_otherwise(self, each: Table) -> set[str]:
+        """People whose rows in this table change by more than what is copied: whoever was joined learns, and it is logged."""
+        if self.joiner is None or each.name not in _CHANGE:
+            return set()
+        return set(self.joiner.joins.people.values())
 
     def _remember_before(self) -> None:
         for each in self._tables():
             step = Step(f"before {each.name}", self.now)
+            left_out = self.changed_otherwise(each)
+            owner = bulk.columns(each).index(each.owner or "")
             with self.target.read(right="operator") as tx:
                 canonical = Canonical(each, self.target.vault)
                 for row in bulk.rows(tx, each):
+                    if row[owner] in left_out:
+                        continue
                     step.digest.add(canonical(row))
                     step.counts["rows"] += 1
             step.done = True
@@ -346,8 +376,9 @@ class Run:
             after.counts.update(item.why)
             if item.row is not None:
                 after.digest.add(item.canonical)
-            elif item.rejects and item.rejects[-1][4] == "rejected":
-                after.counts["rejected"] += item.read
+            elif item.why:
+                after.counts["rejected"] += item.read * (rules.RULES[item.why[0]].kind == "rejected")
+                after.counts["merged"] += item.read * (rules.RULES[item.why[0]].kind == "stays")
         after.counts["copied"] += len(rows)
         after.counts["kept"] += len(rejects)
         after.counts["repaired"] += sum(1 for item in items if item.row is not None and item.rejects)
@@ -358,9 +389,9 @@ class Run:
         with self._transaction(touched, rows) as tx:
             if into is USERS and isinstance(self.source, PocSource):
                 rows = [self._with_contact(item) for item in items if item.row is not None]
-                for item in items:
-                    if item.why == ("merged",):
-                        audit.note(tx, UUID(str(item.told.owner)), "account.promoted", self.began_at, actor="operator")
+            for item in items:
+                if item.why in (("merged",), ("account_here",)):
+                    audit.note(tx, UUID(str(item.told.owner)), "account.joined", self.began_at, actor="operator")
             bulk.fill(tx, into, rows)
             for other in (EVENTS, HEADS):
                 bulk.fill(tx, other, [row for where, row in beside if where is other])
@@ -453,13 +484,31 @@ class Run:
         if self.person is None:
             self.bury(source)
         self._persist("files", lambda step: self.files(source, step))
+        if self.joiner is not None:
+            self._persist("profiles", partial(self._relearn, self.joiner))
+
+    def _relearn(self, joiner: Joiner, step: Step) -> None:
+        people = [who for who in joiner.joins.joined if who > (step.position or "")]
+        for first in range(0, len(people), _RELEARN_AT_ONCE):
+            some = people[first : first + _RELEARN_AT_ONCE]
+            with self.target.write(right="operator") as tx:
+                joiner.relearn(tx, some)
+                step.counts["read"] += len(some)
+                step.counts["copied"] += len(some)
+                step.position = some[-1]
+                self.save(tx, step)
+            self.progress(step.name, step.counts["read"], len(joiner.joins.joined))
+        step.done = True
+        with self.target.write(right="operator") as tx:
+            self.save(tx, step)
 
     def bury(self, source: OwnSource) -> None:
-        """Whoever was erased at the source has no key at the target either, and a tombstone, so that no backup brings them back."""
+        """Whoever was erased at the source has no key at the target either, and a tombstone, so that no backup brings them
+        back; but for whoever has an account of their own here."""
         keys = self.target.vault.keys
         if source.vault.keys is not keys:
             for who, when in source.vault.keys.erased():
-                if not keys.is_erased(who):
+                if not keys.is_erased(who) and not (self.merge and keys.holds(who)):
                     keys.destroy(who, when)
 
     def _own_step(self, source: OwnSource, each: Table, step: Step) -> None:
@@ -491,13 +540,17 @@ class Run:
         prior: tuple[str, str] = ("", "")
         for row in rows:
             position = key_text([row[at] for at in where])
-            told = Told(row, row[owner], position, ())
+            told = Told(row, self.joiner.owner(str(row[owner])) if self.joiner else row[owner], position, ())
             try:
-                plain = canonical(row)
+                verdict = self.joiner.look(each, row) if self.joiner else None
+                plain = verdict.plain if verdict else canonical(row)
             except UNREADABLE:
                 kept = json.dumps(dict(zip(names, row, strict=True)))
                 reject = self._reject(each.name, told, "rejected", "unreadable", kept)
                 yield Item(position, None, b"", (reject,), ("unreadable",), (), 1, told)
+                continue
+            if verdict is not None:
+                yield self._judged(source, each, position, verdict)
                 continue
             moved = row
             if not shared and each is USERS:
@@ -505,6 +558,15 @@ class Run:
             elif not shared and each in (EVENTS, HEADS):
                 moved, prior = self._chained_anew(source, each, row, prior)
             yield Item(position, moved, plain, (), (), (), 1, told)
+
+    def _judged(self, source: OwnSource, each: Table, position: str, verdict: Verdict) -> Item:
+        """A row of somebody who is in both, or in the way of somebody, as the rules have it."""
+        told = Told(verdict.row, verdict.owner, position, (verdict.rule,))
+        rejects: tuple[Row, ...] = ()
+        if verdict.original is not None:
+            rejects = (self._reject(each.name, told, rules.RULES[verdict.rule].kind, verdict.rule, verdict.original),)
+        row = self._indexed_anew(source, verdict.row) if verdict.row is not None and each is USERS else verdict.row
+        return Item(position, row, verdict.plain, rejects, told.why, (), 1, told)
 
     def files(self, source: OwnSource, step: Step) -> None:
         """Every sound file that is whole has come along, sealed as it is: the key in it is the person's, not the root's."""
@@ -520,7 +582,14 @@ class Run:
                 name = str(row[what])
                 if row[size] is None or not _FILE_NAME.fullmatch(name):  # never rendered, or a path made elsewhere
                     continue
-                found = _file_copied(source.audio / name, folder / name, partial(source.vault.keys.key, UUID(row[who])))
+                person = str(row[who])
+                if self.joiner and person in self.joiner.joins.out:
+                    continue
+                found = _file_copied(
+                    source.audio / name, folder / name, partial(source.vault.keys.key, UUID(person)), keep=self.merge,
+                    anew=self.target.vault.keys.current(UUID(self.joiner.joins.people[person]))
+                    if self.joiner and person in self.joiner.joins.people else None,
+                )  # fmt: skip
                 step.counts[found] += 1
                 self.progress("files", sum(step.counts.values()), 0)
         step.done = True
@@ -568,18 +637,29 @@ class Run:
         return (*row[:-2], event.prior, event.mac), (who, event.mac)
 
 
-def _file_copied(here: Path, there: Path, key: Callable[[int], bytes]) -> str:
-    """`came`, `missing` or `damaged`; only a file that opens to its last byte is there afterwards."""
+def _file_copied(
+    here: Path, there: Path, key: Callable[[int], bytes], *, keep: bool, anew: tuple[int, bytes] | None
+) -> str:
+    """`came`, `missing` or `damaged`; only a file that opens to its last byte is there afterwards.
+
+    `keep`: a file that is there stays. `anew`: it is sealed under the key of this generation.
+    """
     if not here.exists():
         return "missing"
-    if there.exists() and there.stat().st_size == here.stat().st_size:
+    if there.exists() and (keep or there.stat().st_size == here.stat().st_size):
         return "came"
     part = there.with_suffix(".part")
     try:
-        for _ in read_sealed(here, key, here.name):
-            pass
-        shutil.copyfile(here, part)
+        if anew is None:
+            for _ in read_sealed(here, key, here.name):
+                pass
+            shutil.copyfile(here, part)
+        else:
+            with SealedWriter(part.open("wb"), anew[1], here.name, anew[0]) as sealed:
+                for piece in read_sealed(here, key, here.name):
+                    sealed.write(piece)
     except SealBroken:
+        part.unlink(missing_ok=True)
         return "damaged"
     except OSError as error:
         part.unlink(missing_ok=True)

@@ -27,7 +27,8 @@ from stillwave.db.sqlite import moved_file
 from stillwave.errors import Conflict
 from stillwave.promote import report as reports
 from stillwave.promote import verify
-from stillwave.promote.copy import EVENTS, HEADS, MONTH_AT, REJECTS, UNREADABLE, Run, Step
+from stillwave.promote.copy import EVENTS, MONTH_AT, REJECTS, Run, Step
+from stillwave.promote.join import HEADS, UNREADABLE
 from stillwave.promote.report import Report
 from stillwave.promote.sources import OwnSource
 

@@ -11,8 +11,8 @@ import msgspec
 
 from stillwave.accounts import passwords
 from stillwave.accounts.actions import BACKGROUNDS
-from stillwave.promote import rules
-from stillwave.promote.copy import TRANSLATE
+from stillwave.promote import join, rules
+from stillwave.promote.copy import TRANSLATE, Run
 from stillwave.promote.rules import Surroundings
 from stillwave.promote.sources import POC_STEPS, Damaged, OwnSource, PocSource
 
@@ -45,6 +45,9 @@ class Plan(msgspec.Struct, frozen=True):
     old_sessions: int
     seconds: float
     exact: bool
+    joining: int | None = None  # people who are at the target already; None where that was not looked at
+    staying: int = 0  # of whom nothing comes
+    renumbered: int = 0  # whose number somebody else has there
 
     @property
     def rejected(self) -> int:
@@ -52,8 +55,19 @@ class Plan(msgspec.Struct, frozen=True):
         return sum(each.rejected for each in self.tables)
 
 
-def plan(source: PocSource | OwnSource, now: dt.datetime, tick: Callable[[str, int, int], None] | None = None) -> Plan:
-    """The plan for a source, as of now."""
+def plan(source: PocSource | OwnSource, now: dt.datetime, tick: Callable[[str, int, int], None] | None = None, into: Run | None = None) -> Plan:
+    """The plan for a source, as of now; `into`, a merge that was not begun, tells who is at the target already."""
+    found = _plan(source, now, tick)
+    if into is None:
+        return found
+    if isinstance(source, OwnSource):
+        joins = join.find(source, into.target)
+        return msgspec.structs.replace(found, joining=len(joins.joined), staying=len(joins.out), renumbered=len(joins.numbers))
+    around = into.surroundings(source)
+    return msgspec.structs.replace(found, joining=len(around.merged), renumbered=len(around.phones))
+
+
+def _plan(source: PocSource | OwnSource, now: dt.datetime, tick: Callable[[str, int, int], None] | None) -> Plan:
     if isinstance(source, OwnSource):
         tables = [Planned(each.name, rows := source.count(each.name), rows, 0, 0, {}) for each in source.tables()]
         return Plan(source.kind, tables, (), 0, sum(each.rows for each in tables) / _OWN_ROWS_A_SECOND, exact=True)
@@ -112,6 +126,10 @@ def told(found: Plan) -> str:
             lines.append(f"    no column {', '.join(each.missing)}: read as empty")
         if each.left_out:
             lines.append(f"    NOT COPIED, for there is no place for it: column {', '.join(each.left_out)}")
+    if found.joining is not None:
+        lines.append(f"At the target already: {found.joining} people, whom their rows join; {found.renumbered} others whose number is somebody else's there")
+        if found.staying:
+            lines.append(f"    {found.staying} people of whom nothing comes: erased there, or the use of their data is paused in either")
     if found.other_tables:
         lines.append(f"NOT COPIED, for there is no place for it: table {', '.join(found.other_tables)}")
     if found.old_sessions:

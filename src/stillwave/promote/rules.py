@@ -22,7 +22,7 @@ from stillwave.errors import BadInput
 
 Old = bytes | int | float | None
 Row = tuple[str | None, ...]
-Kind = Literal["translated", "repaired", "rejected"]
+Kind = Literal["translated", "repaired", "rejected", "stays"]
 
 
 class Rule(NamedTuple):
@@ -34,6 +34,7 @@ class Rule(NamedTuple):
 
 
 # Translated: nothing is lost. Repaired: the row arrives, and is kept as it was besides. Rejected: it is only kept.
+# Stays: with --merge, what is here counts, and the row is in the source alone.
 RULES: dict[str, Rule] = {
     "ids": Rule("all", "translated", "ids become UUIDs made from the table, the old number and the row's time: always the same"),
     "utc": Rule("all", "translated", "a time without a zone is UTC; epoch seconds, milliseconds and microseconds are understood"),
@@ -72,6 +73,35 @@ RULES: dict[str, Rule] = {
     "unreadable": Rule("all", "rejected", "a damaged page of the file: what it held cannot be read; the numbers of the rows are kept"),
     "refused": Rule("all", "rejected", "the database refused the row"),
     "file_missing": Rule("audio_files", "repaired", "a sound file that is not there, or is damaged: its row comes along, and the sound is rendered anew when it is asked for"),
+    "joined": Rule("--merge", "translated", "of a person who is here by id or e-mail: sessions, feedback, sound files, diary days and earlier rejects get the person here, sealed anew under their key; preferences and what old sessions taught, where there are none here"),
+    "account_here": Rule("--merge", "stays", "their account stays as it is here: e-mail, number, password, status, tier; the log here says that rows joined it"),
+    "stays_there": Rule("--merge", "stays", "their consents, reminders, sign-ins, second step, passkeys, codes, feeds, waiting work, emergency accesses and audit log: what is here counts"),
+    "learned_anew": Rule("--merge", "stays", "their profile is learned anew from all answers of both, in the order in which they were given; every condition and red flag of either holds"),
+    "row_same": Rule("--merge", "stays", "a row that is here with the same words"),
+    "row_here": Rule("--merge", "rejected", "a row of which another version is here: the one here stays"),
+    "day_here": Rule("--merge", "rejected", "a diary day that is kept here as well: the one here stays"),
+    "screening_here": Rule("--merge", "rejected", "their answers to the safety questions, and clearances: those here count, or are asked for; no clearance from there lifts a block here"),
+    "base_here": Rule("--merge", "rejected", "what they taught in sessions that are gone, where that is known here as well: two such sums cannot be put in order"),
+    "file_taken": Rule("--merge", "rejected", "a sound file whose name is taken here; the sound is rendered anew when it is asked for"),
+    "phone_taken": Rule("--merge", "repaired", "a new person's number that somebody else has here: a placeholder, and status phone_required"),
+    "standing_still": Rule("--merge", "rejected", "who is in both and asked for erasure, or paused the use of their data, in either: nothing of theirs is copied or kept"),
+    "erased_here": Rule("--merge", "rejected", "who was erased here does not come back: nothing of theirs is copied or kept"),
+}  # fmt: skip
+
+# Of people who are in both Stillwaves: which rule speaks for a row of each table.
+JOINED: dict[str, str] = {
+    **dict.fromkeys(("sessions", "session_feedback", "audio_files", "progress_tracking", "promotion_rejects", "user_preferences", "learning_base"), "joined"),
+    **dict.fromkeys(("neural_profiles", "profile_history", "learning_checkpoint"), "learned_anew"),
+    **dict.fromkeys(("screenings", "clearances"), "screening_here"),
+    **dict.fromkeys((
+        "logins", "recoveries", "second_factors", "recovery_codes", "passkeys", "passkey_challenges", "consents", "erasures",
+        "idempotency_keys", "audit_events", "audit_heads", "jobs", "reminders", "calendar_feeds", "emergency_accesses",
+    ), "stays_there"),
+    "users": "account_here",
+}  # fmt: skip
+# Of these a person has one, or one for each value of the columns; what happens to a second.
+ONE_EACH: dict[str, tuple[str, tuple[str, ...]]] = {
+    "progress_tracking": ("day_here", ("date",)), "user_preferences": ("preferences_here", ()), "learning_base": ("base_here", ()),
 }  # fmt: skip
 
 FIRST_MS = 1_262_304_000_000  # 1 January 2010

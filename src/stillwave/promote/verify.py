@@ -18,9 +18,10 @@ from stillwave.db.handle import Query
 from stillwave.db.seal import SealBroken
 from stillwave.db.tables import HUNDREDTHS, TABLES, Column, Table, table
 from stillwave.promote import rules
-from stillwave.promote.copy import REJECTS, SQL, Run, Step, into_table
+from stillwave.promote.copy import REJECTS, Run, Step, into_table, made_key
+from stillwave.promote.join import SQL, Joins
 from stillwave.promote.rules import Surroundings
-from stillwave.promote.sources import OwnSource, PocSource
+from stillwave.promote.sources import OwnSource, PocSource, key_text
 
 _NEAR = 1e-6  # the learned numbers of two engines
 
@@ -51,7 +52,7 @@ def verify(run: Run, *, people: int = 20, seed: int = 0) -> list[Check]:
     if isinstance(run.source, PocSource):
         found.append(_fields_of_poc(run, run.source, sample))
     else:
-        found.append(_fields_of_own(run, run.source, [target for _, target in sample]))
+        found.append(_fields_of_own(run, run.source, [(str(one), here) for one, here in sample]))
     return found
 
 
@@ -89,6 +90,9 @@ def _digests(run: Run, steps: dict[str, Step]) -> Iterator[Check]:
         except SealBroken as error:
             yield Check(f"{name}: digest", ok=False, told=error.detail)
             continue
+        if name == REJECTS.name and kept:  # what this promotion kept stands beside what came
+            yield Check(name, now[0] - before.counts["rows"] == count + kept, f"{count} came, {kept} kept")
+            continue
         ok = now[0] - before.counts["rows"] == count and str(now[1].without(before.digest)) == str(digest)
         yield Check(f"{name}: digest", ok, f"{now[0] - before.counts['rows']} rows, {str(now[1].without(before.digest))[:16]}…")
     if isinstance(run.source, PocSource):
@@ -100,8 +104,11 @@ def look(run: Run, each: Table) -> tuple[int, Digest]:
     """Count and digest of a table of the target, every sealed value opened."""
     digest, count = Digest(), 0
     canonical = Canonical(each, run.target.vault)
+    left_out, owner = run.changed_otherwise(each), bulk.columns(each).index(each.owner or "")
     with run.target.read(right="operator") as tx:
         for row in bulk.rows(tx, each, ordered=False):
+            if row[owner] in left_out:
+                continue
             digest.add(canonical(row))
             count += 1
     return count, digest
@@ -130,9 +137,12 @@ def _sample(run: Run, people: int, seed: int) -> list[tuple[object, str]]:
     """(id in the source, id in the target) of people drawn by chance."""
     chance = random.Random(seed)  # noqa: S311  a sample need not be secret
     if isinstance(run.source, OwnSource):
-        with run.target.read(right="operator") as tx:
+        with run.source.database.read(right="operator") as tx:
             everybody = [str(row[0]) for row in bulk.rows(tx, table("users"), person=run.person)]
-        return [(one, one) for one in chance.sample(everybody, min(people, len(everybody)))]
+        joins = run.joiner.joins if run.joiner else Joins({}, {}, {}, [])
+        there = [one for one in everybody if one not in joins.out and one not in joins.numbers]
+        some = chance.sample(there, min(people, len(there))) + chance.sample(joins.joined, min(people, len(joins.joined)))
+        return [(one, joins.people.get(one, one)) for one in sorted(set(some))]
     around = run.surroundings(run.source)
     top = max(1, run.source.top("users"))
     drawn = sorted({chance.randint(1, top) for _ in range(people * 2)})
@@ -183,17 +193,33 @@ def _chains(run: Run, people: list[str]) -> Check:
     return Check("audit log", not broken, f"{len(people)} chains are whole" if not broken else f"{len(broken)} chains are broken: {broken[0]}")
 
 
-def _fields_of_own(run: Run, source: OwnSource, people: list[str]) -> Check:
+def _fields_of_own(run: Run, source: OwnSource, people: list[tuple[str, str]]) -> Check:
     wrong: Counter[str] = Counter()
-    for one in people:
+    for one, twin in people:
         with source.database.read(UUID(one)) as tx:
             there = portable.everything(tx, UUID(one))
-        with run.target.read(UUID(one)) as tx:
-            here = portable.everything(tx, UUID(one))
+        with run.target.read(UUID(twin)) as tx:
+            here = portable.everything(tx, UUID(twin))
+        if run.joiner and one in run.joiner.joins.people:
+            wrong.update(_lost(there, here, twin))
+            continue
         for name, rows in there.items():
             if sorted(map(_plain, rows)) != sorted(map(_plain, here[name])):
                 wrong[name] += 1
     return Check("people, field by field", not wrong, _told(len(people), wrong))
+
+
+def _lost(there: dict[str, list[dict[str, Any]]], here: dict[str, list[dict[str, Any]]], twin: str) -> Iterator[str]:
+    """The table of each row of a joined person that is neither here nor in the rejects."""
+    rejected = {(row["source_table"], row["source_key"]) for row in here["promotion_rejects"]}
+    for name, rule in rules.JOINED.items():
+        if rules.RULES[rule].kind == "stays":
+            continue
+        each, arrived = table(name), set(map(_plain, here[name]))
+        for row in there[name]:
+            key = made_key(key_text([row[column] for column in each.key]))
+            if (name, key) not in rejected and _plain(row | {each.owner or "": twin}) not in arrived:
+                yield name
 
 
 def _plain(row: dict[str, Any]) -> str:

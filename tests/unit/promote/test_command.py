@@ -57,6 +57,22 @@ def test_a_proof_of_concept_is_promoted_and_taken_out_again(run: Run, tmp_path: 
     assert (tmp_path / "mine" / "root.key").read_text() != (tmp_path / "home" / "root.key").read_text()
 
 
+def test_a_stillwave_joins_another(run: Run, tmp_path: Path) -> None:
+    for name, people in (("one", 3), ("two", 4)):
+        make(tmp_path / f"{name}.db", people, dirt=0, sessions_each=2)
+        assert run("promote", "--from", f"{name}.db", "--to", name, "--quiet").returncode == 0
+    planned = run("promote", "--from", "two", "--to", "one", "--merge", "--plan", "--json")
+    assert (planned.returncode, json.loads(planned.stdout)["joining"]) == (0, 3), planned.stderr
+    assert run("promote", "--from", "two", "--to", "three", "--merge", "--plan", "--quiet").returncode == 0
+    assert not (tmp_path / "three").exists()  # nothing was made
+    refused = run("promote", "--from", "two", "--to", "one")
+    assert (refused.returncode, "say --merge" in " ".join(refused.stderr.split())) == (1, True)
+    joined = run("promote", "--from", "two", "--to", "one", "--merge", "--json")
+    assert joined.returncode == 3, joined.stderr  # preferences there are kept aside
+    steps = json.loads(joined.stdout)["steps"]
+    assert (steps["users"]["merged"], steps["users"]["copied"]) == (3, 1)
+
+
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
