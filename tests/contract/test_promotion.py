@@ -439,7 +439,7 @@ def test_a_server_that_goes_away_is_waited_for(settings: Settings, poc: Path) ->
     def progress(step: str, done: int, _of: int) -> None:
         if step == "sessions" and done >= 3 and not ended:
             with psycopg.connect(settings.database_url or "", autocommit=True) as admin:
-                admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stillwave'")
+                admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stillwave' AND datname = current_database()")
             ended.append(True)
 
     promotion = run(poc, settings, progress=progress, pause=waited.append)
