@@ -419,3 +419,32 @@ def test_kept_keys_keep_their_generations_and_nobodys_are_replaced(store, tmp_pa
     assert other.current(ALICE) == store.current(ALICE)
     assert other.key(BOB) != bytes(32)
     other.close()
+
+
+def test_what_others_change_is_seen_at_the_next_batch(store, tmp_path):
+    other = KeyStore(tmp_path / "keys.db", parse_root_key(ROOT_KEY))
+    other.create(ALICE)
+    with store.steady():
+        first = store.cipher(str(ALICE))
+        other.renew(ALICE, NOW)
+        assert store.cipher(str(ALICE)) == first
+        store.create(BOB)  # whoever writes looks at the file first
+        assert store.cipher(str(ALICE))[0] == 2
+    other.destroy(ALICE, NOW)
+    with pytest.raises(NotFound):
+        store.cipher(str(ALICE))
+    other.close()
+
+
+def test_a_key_that_was_destroyed_here_seals_no_more(store):
+    store.create(ALICE)
+    assert store.cipher(str(ALICE))[0] == 1
+    store.destroy(ALICE, NOW)
+    with pytest.raises(NotFound):
+        store.cipher(str(ALICE))
+
+
+def test_a_new_key_made_here_is_the_one_that_seals(store):
+    store.keep({ALICE: None})
+    store.cipher(str(ALICE))
+    assert store.renew(ALICE, NOW) == store.cipher(str(ALICE))[0] == 2

@@ -246,7 +246,12 @@ class Digest:
 
     def add(self, canonical: bytes) -> None:
         """One more row."""
-        self._sum += int.from_bytes(hashlib.sha256(canonical).digest(), "big")
+        self.add_all((canonical,))
+
+    def add_all(self, canonical: Iterable[bytes]) -> None:
+        """These rows more."""
+        sha256, number = hashlib.sha256, int.from_bytes
+        self._sum += sum([number(sha256(row).digest(), "big") for row in canonical])
 
     def __str__(self) -> str:
         return f"{self._sum % _DIGEST_SPAN:064x}"
@@ -271,7 +276,7 @@ class Canonical:
         names = columns(table)
         kinds = {name: column for column in table.columns for name, _ in column.on("sqlite")}
         self._table, self._vault = table.name, vault
-        self._kept = [at for at, name in enumerate(names) if name not in _OF_THE_ROOT_KEY]
+        self._left_out = [at for at in reversed(range(len(names))) if names[at] in _OF_THE_ROOT_KEY]
         self._json = [at for at, name in enumerate(names) if kinds[name].kind == JSON]
         self._spans = [at for at, name in enumerate(names) if kinds[name].kind == SPAN]
         self._texts = [(at, name) for at, name in enumerate(names) if kinds[name].kind == TEXTS]
@@ -286,23 +291,26 @@ class Canonical:
     def __call__(self, row: Row) -> bytes:
         """The row as bytes. Raises SealBroken when something sealed does not open."""
         told = list(row)
-        for at in self._json:
-            told[at] = one_json(told[at])
         for at in self._spans:
             told[at] = None if told[at] is None else repr(float(told[at] or 0))
         if self._owner is not None and (self._sealed or self._texts):
             self._open(row, told)
-        return repr([told[at] for at in self._kept]).encode("utf-8", "surrogatepass")
+        return self._written(told)
 
     def plain(self, row: Row) -> bytes:
         """The same of a row whose words are still open."""
-        told = list(row)
+        return self._written(list(row))
+
+    def _written(self, told: list[str | None]) -> bytes:
         for at in self._json:
-            told[at] = one_json(told[at])
-        return repr([told[at] for at in self._kept]).encode("utf-8", "surrogatepass")
+            if (value := told[at]) is not None:
+                told[at] = one_json(value)
+        for at in self._left_out:
+            del told[at]
+        return repr(told).encode("utf-8", "surrogatepass")
 
     def _open(self, row: Row, told: list[str | None]) -> None:
-        user_id, row_id = UUID(row[self._owner or 0]), UUID(row[self._id or 0])
+        user_id, row_id = str(row[self._owner or 0]), str(row[self._id or 0])
         for at, place in self._sealed:
             if (value := row[at]) is not None:
                 told[at] = self._vault.open(user_id, place, row_id, value)

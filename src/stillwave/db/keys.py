@@ -14,6 +14,7 @@ import binascii
 import contextlib
 import datetime as dt
 import fcntl
+import json
 import os
 import secrets
 import shlex
@@ -37,6 +38,7 @@ from stillwave.settings import Settings
 
 KEY_BYTES = 32
 _CACHED_KEYS = 1024
+_CACHED_CIPHERS = 10_000  # 2.5 kB each
 _TURNS, _MOMENT_S = 5, 0.05
 _COMMAND_S = 30
 # The house's keys; each has its first generation from the moment a key store is made or first opened.
@@ -198,6 +200,8 @@ class KeyStore:
         self._path, self.root, self._find_root = path, root, find_root
         self._unwrapped: OrderedDict[tuple[UUID, int], bytes] = OrderedDict()
         self._newest: dict[UUID, int] = {}
+        self._ciphers: dict[str, tuple[int, AESGCM]] = {}
+        self._steady = 0
         self._house: dict[str, list[tuple[int, bytes, bool]]] = {}
         self._inode = self._seen = -1
         self._read_only = read_only
@@ -287,8 +291,23 @@ class KeyStore:
                 self._file.execute("INSERT INTO house_keys VALUES (?, 1, ?, NULL, NULL)", (purpose, wrapped))
         self._path.chmod(0o600)
 
-    def _freshen(self) -> None:
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """Inside, what other processes change in the store is not looked for: that costs more than sealing a value, and is
+        done once for thousands of them."""
+        with self._lock:
+            self._freshen()
+            self._steady += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._steady -= 1
+
+    def _freshen(self, *, always: bool = False) -> None:
         """What is in memory is what is in the file, also when another process replaced or changed it."""
+        if self._steady and not always:
+            return
         if self._inode_now() not in (None, self._inode):
             self._file.close()
             self._open()
@@ -300,6 +319,7 @@ class KeyStore:
     def _forget_memory(self) -> None:
         self._unwrapped.clear()
         self._newest.clear()
+        self._ciphers.clear()
         self._house.clear()
 
     @contextmanager
@@ -316,7 +336,7 @@ class KeyStore:
     def _writing(self) -> Iterator[None]:
         """One transaction on the file as it is now; nobody replaces it meanwhile."""
         with self._lock, _alone_in(self._path.parent):
-            self._freshen()
+            self._freshen(always=True)
             with self._transaction():
                 yield
 
@@ -330,18 +350,27 @@ class KeyStore:
 
     def keep(self, keys: Mapping[UUID, Mapping[int, bytes] | None]) -> None:
         """Each person has data keys: the given generations, or a first one; existing ones are kept. All or none."""
-        wrapped = [
-            {"who": str(user_id), "generation": generation, "wrapped": _wrapped(self._wrap, key, _of_person(user_id, generation))}
-            for user_id, given in keys.items()
-            for generation, key in (given or {1: secrets.token_bytes(KEY_BYTES)}).items()
-        ]
+        asked = json.dumps([str(user_id) for user_id in keys])
         with self._writing():
-            have = {row[0] for row in self._file.execute("SELECT DISTINCT user_id FROM data_keys").fetchall()}
+            have = {row[0] for row in self._file.execute(
+                "SELECT user_id FROM data_keys WHERE user_id IN (SELECT value FROM json_each(?))", (asked,)
+            )}  # fmt: skip
+            new = {
+                user_id: given or {1: secrets.token_bytes(KEY_BYTES)}
+                for user_id, given in keys.items() if str(user_id) not in have
+            }  # fmt: skip
             self._file.executemany(
-                "INSERT INTO data_keys VALUES (:who, :generation, :wrapped, NULL, NULL)",
-                [row for row in wrapped if row["who"] not in have],
-            )
-            self._newest.clear()
+                "INSERT INTO data_keys VALUES (?, ?, ?, NULL, NULL)",
+                [
+                    (str(user_id), generation, _wrapped(self._wrap, key, _of_person(user_id, generation)))
+                    for user_id, given in new.items() for generation, key in given.items()
+                ],
+            )  # fmt: skip
+        with self._lock:  # they are in the file now, and will be needed at once
+            for user_id, given in new.items():
+                self._newest[user_id] = max(given)
+                for generation, key in given.items():
+                    self._remember(user_id, generation, key)
 
     def all_of(self, user_id: UUID) -> dict[int, bytes]:
         """The person's keys by generation. Raises NotFound when there is none."""
@@ -357,6 +386,7 @@ class KeyStore:
             "INSERT INTO data_keys VALUES (?, ?, ?, ?, NULL)", (str(user_id), generation, wrapped, made_at)
         )
         self._newest.pop(user_id, None)
+        self._ciphers.pop(str(user_id), None)
 
     def key(self, user_id: UUID, generation: int | None = None) -> bytes:
         """The person's data key, the newest unless told. Raises NotFound when it was destroyed or never made."""
@@ -370,6 +400,19 @@ class KeyStore:
             self._freshen()
             generation = self._generation(user_id)
             return generation, self._key(user_id, generation)
+
+    def cipher(self, user_id: str) -> tuple[int, AESGCM]:
+        """What seals fields for the person, under the newest key, and the key's generation. Raises NotFound as `key` does."""
+        with self._lock:
+            self._freshen()
+            known = self._ciphers.get(user_id)
+            if known is None:
+                person = UUID(user_id)
+                generation = self._generation(person)
+                if len(self._ciphers) >= min(self.cached, _CACHED_CIPHERS):
+                    self._ciphers.clear()
+                known = self._ciphers[user_id] = (generation, AESGCM(self._key(person, generation)))
+            return known
 
     def _generation(self, user_id: UUID) -> int:
         known = self._newest.get(user_id)
@@ -395,10 +438,13 @@ class KeyStore:
         if row is None:
             raise NotFound("The key of this account no longer exists.")
         key = _unwrapped(self._wrap, row[0], _of_person(user_id, generation))
+        self._remember(user_id, generation, key)
+        return key
+
+    def _remember(self, user_id: UUID, generation: int, key: bytes) -> None:
         self._unwrapped[user_id, generation] = key
         while len(self._unwrapped) > self.cached:
             self._unwrapped.popitem(last=False)
-        return key
 
     def destroy(self, user_id: UUID, now: dt.datetime) -> None:
         """Nothing sealed for this person can be read again, and a tombstone says since when."""
@@ -415,6 +461,7 @@ class KeyStore:
 
     def _drop(self, user_id: UUID) -> None:
         self._newest.pop(user_id, None)
+        self._ciphers.pop(str(user_id), None)
         for known in [known for known in self._unwrapped if known[0] == user_id]:
             del self._unwrapped[known]
         self._file.execute("DELETE FROM data_keys WHERE user_id = ?", (str(user_id),))

@@ -11,7 +11,6 @@ appending are noticed and any range opens without the rest.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import io
 import os
@@ -81,16 +80,16 @@ class Vault:
         """Whether every chain goes on under a newer audit key than this."""
         return any(number == generation and retired for number, _, retired in self.keys.house("audit"))
 
-    def seal(self, user_id: UUID, place: str, row_id: UUID, text: str) -> str:
+    def seal(self, user_id: UUID | str, place: str, row_id: UUID | str, text: str) -> str:
         """The envelope of `text` for `place` ("table.column") in one row of one person."""
         nonce = secrets.token_bytes(12)
-        generation, key = self.keys.current(user_id)
-        body = AESGCM(key).encrypt(nonce, text.encode(), _place(place, row_id, user_id))
+        generation, cipher = self.keys.cipher(str(user_id))
+        body = cipher.encrypt(nonce, text.encode(), _place(place, row_id, user_id))
         return PREFIX + base64.urlsafe_b64encode(_suite(generation) + nonce + body).decode()
 
-    def open(self, user_id: UUID, place: str, row_id: UUID, envelope: str) -> str:
+    def open(self, user_id: UUID | str, place: str, row_id: UUID | str, envelope: str) -> str:
         """The text inside an envelope. Raises SealBroken when it does not belong here."""
-        newest, key = self.keys.current(user_id)
+        newest, cipher = self.keys.cipher(str(user_id))
         try:
             raw = base64.urlsafe_b64decode(envelope.removeprefix(PREFIX))
             # Base64 has several spellings of the same bytes; only ours is an envelope.
@@ -101,9 +100,9 @@ class Vault:
             if not raw.startswith(suite):
                 raise ValueError
             at = len(suite)
-            opened = AESGCM(key if generation == newest else self.keys.key(user_id, generation)).decrypt(
-                raw[at : at + 12], raw[at + 12 :], _place(place, row_id, user_id)
-            )
+            if generation != newest:
+                cipher = AESGCM(self.keys.key(UUID(str(user_id)), generation))
+            opened = cipher.decrypt(raw[at : at + 12], raw[at + 12 :], _place(place, row_id, user_id))
         except (ValueError, InvalidTag, NotFound):
             raise SealBroken(f"A sealed value in {place} cannot be opened.") from None
         return opened.decode()
@@ -137,7 +136,7 @@ class Vault:
 
 
 def _hmac(key: bytes, text: str) -> str:
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def _suite(generation: int) -> bytes:
@@ -152,7 +151,7 @@ def envelope_head(generation: int) -> str:
     return PREFIX + base64.urlsafe_b64encode(_suite(generation)).decode()
 
 
-def _place(place: str, row_id: UUID, user_id: UUID) -> bytes:
+def _place(place: str, row_id: UUID | str, user_id: UUID | str) -> bytes:
     return f"{place}\0{row_id}\0{user_id}".encode()
 
 

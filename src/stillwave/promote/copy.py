@@ -6,6 +6,7 @@ Ended at any moment and begun again, the copy goes on behind the last batch that
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import math
 import re
@@ -13,7 +14,8 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -206,11 +208,12 @@ class Run:
         """Every row has arrived or is in promotion_rejects, and profiles have learned."""
         self.began_at = self.begin()
         self.target.vault.keys.cached = _KEYS_IN_MEMORY
-        if isinstance(self.source, PocSource):
-            self._copy_poc(self.source)
-        else:
-            self.source.vault.keys.cached = _KEYS_IN_MEMORY
-            self._copy_own(self.source)
+        with _few_collections():
+            if isinstance(self.source, PocSource):
+                self._copy_poc(self.source)
+            else:
+                self.source.vault.keys.cached = _KEYS_IN_MEMORY
+                self._copy_own(self.source)
 
     def _persist(self, name: str, work: Callable[[Step], None]) -> None:
         """The step is done; a database that goes away meanwhile is waited for."""
@@ -277,35 +280,49 @@ class Run:
         into = into_table(step.name)
         canonical = Canonical(into, self.target.vault)
         self.progress(step.name, step.counts["read"], self._totals[step.name])
+        rows = source.rows(step.name, int(step.position or 0))
+        # While the target takes a batch, the next one is translated.
+        with closing(rows), ThreadPoolExecutor(1) as writer:
+            written: Future[None] | None = None
+            while True:
+                held = self._batch(source, around, step.name, rows, canonical)
+                if written is not None:
+                    written.result()
+                if not held:
+                    break
+                written = writer.submit(self._commit, step, into, held)
+        step.done = True
+        self._commit(step, into, [])
+
+    def _batch(
+        self, source: PocSource, around: Surroundings, name: str, rows: Iterator[Read | Damaged], canonical: Canonical
+    ) -> list[Item]:
+        """The next rows, translated; none at the end."""
         held: list[Item] = []
         size = 0
-        for read in source.rows(step.name, int(step.position or 0)):
-            item = self._item(source, around, step.name, read, canonical)
-            held.append(item)
-            size += len(item.canonical) + sum(len(reject[-1] or "") for reject in item.rejects)
-            if len(held) >= self.batch_rows or size >= _BATCH_BYTES:
-                self._commit(step, into, held)
-                held, size = [], 0
-        step.done = True
-        self._commit(step, into, held)
+        with self.target.vault.keys.steady():
+            for read in rows:
+                item = self._item(source, around, name, read, canonical)
+                held.append(item)
+                size += len(item.canonical)
+                if item.rejects:
+                    size += sum(len(reject[-1] or "") for reject in item.rejects)
+                if len(held) >= self.batch_rows or size >= _BATCH_BYTES:
+                    break
+        return held
 
     def _item(self, source: PocSource, around: Surroundings, name: str, read: Read | Damaged, canonical: Canonical) -> Item:
         if isinstance(read, Damaged):
-            key = f"rows {read.first} to {read.last}" if read.first != read.last else f"row {read.first}"
-            told = Told(None, None, key, ("unreadable",))
-            return Item(str(read.last), None, b"", (self._reject(name, told, "rejected", "unreadable", None),), told.why, (), read.last - read.first + 1, told)
+            return self._damaged(name, read)
         found = TRANSLATE[name](around, read.at, read.values)
         if found is None:
             return Item(str(read.at), None, b"", (), (), (), 0, Told(None, None, "", ()))
         told = found
-        merged = read.values[0] if name in ("users", "no_preferences") else read.values[1] if name == "user_preferences" else None
-        if told.row is not None and merged is not None and merged in around.merged:
-            if name == "users":
-                joined = Told(None, around.merged[merged], told.key, ("merged",))
-                return Item(str(read.at), None, b"", (), joined.why, (), 1, joined)
-            if name == "no_preferences":
-                return Item(str(read.at), None, b"", (), (), (), 0, told)
-            told = Told(None, told.owner, told.key, ("preferences_here",))
+        if around.merged and told.row is not None:
+            joined = _joined(around, name, read, told)
+            if isinstance(joined, Item):
+                return joined
+            told = joined
         if told.row is None:
             reject = self._reject(name, told, "rejected", told.why[0], self._original(source, name, read))
             return Item(str(read.at), None, b"", (reject,), told.why[:1], (), 1, told)
@@ -317,13 +334,19 @@ class Run:
         plain = canonical.plain(row)
         beside: tuple[tuple[Table, Row], ...] = ()
         if name == "session_feedback" and row[5] is not None:
-            sealed = self.target.vault.seal(UUID(row[1]), "session_feedback.feedback_text", UUID(row[0]), row[5])
+            sealed = self.target.vault.seal(str(row[1]), "session_feedback.feedback_text", str(row[0]), row[5])
             row = (*row[:5], sealed, *row[6:])
         elif name == "users":
             # Sealed when the batch is written: the keys of a whole batch are made at once.
             event = audit.opening(self.target.vault, UUID(row[0]), "account.promoted", self.began_at)
             beside = _chain(event)
         return Item(str(read.at), row, plain, rejects, told.why, beside, int(name != "no_preferences"), told)
+
+    def _damaged(self, name: str, read: Damaged) -> Item:
+        key = f"rows {read.first} to {read.last}" if read.first != read.last else f"row {read.first}"
+        told = Told(None, None, key, ("unreadable",))
+        reject = self._reject(name, told, "rejected", "unreadable", None)
+        return Item(str(read.last), None, b"", (reject,), told.why, (), read.last - read.first + 1, told)
 
     @staticmethod
     def _original(source: PocSource, name: str, read: Read) -> str:
@@ -371,12 +394,11 @@ class Run:
         if into is USERS and isinstance(self.source, PocSource):
             self.target.vault.keys.keep({UUID(str(row[0])): None for row in rows})
         rejects = [self.sealed(reject) for item in items for reject in item.rejects]
+        after.counts["read"] += sum(item.read for item in items)
+        after.counts.update(code for item in items for code in item.why)
+        after.digest.add_all(item.canonical for item in items if item.row is not None)
         for item in items:
-            after.counts["read"] += item.read
-            after.counts.update(item.why)
-            if item.row is not None:
-                after.digest.add(item.canonical)
-            elif item.why:
+            if item.row is None and item.why:
                 after.counts["rejected"] += item.read * (rules.RULES[item.why[0]].kind == "rejected")
                 after.counts["merged"] += item.read * (rules.RULES[item.why[0]].kind == "stays")
         after.counts["copied"] += len(rows)
@@ -669,6 +691,17 @@ def _file_copied(
     return "came"
 
 
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Inside, Python looks rarely for rings of dead objects: rows by the thousand make none, and the looking costs a sixth."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def into_table(step: str) -> Table:
     """Where the rows of a step go."""
     return table(_TABLE_OF.get(step, step))
@@ -678,6 +711,18 @@ def made_key(text: str) -> str:
     """An old key as the column takes it."""
     clean = text.replace("\0", "").encode("utf-8", "replace").decode()
     return clean if len(clean) <= 200 else clean[:197] + "..."
+
+
+def _joined(around: Surroundings, name: str, read: Read, told: Told) -> Item | Told:
+    """What becomes of the account and preferences of somebody who is here already; other rows stay what they are."""
+    key = read.values[1 if name == "user_preferences" else 0]
+    if name not in ("users", "user_preferences", "no_preferences") or key not in around.merged:
+        return told
+    if name == "users":
+        return Item(str(read.at), None, b"", (), ("merged",), (), 1, Told(None, around.merged[key], told.key, ("merged",)))
+    if name == "no_preferences":
+        return Item(str(read.at), None, b"", (), (), (), 0, told)
+    return Told(None, told.owner, told.key, ("preferences_here",))
 
 
 def _chain(event: audit.Event) -> tuple[tuple[Table, Row], ...]:

@@ -26,12 +26,6 @@ SELECT users.id, profile.id IS NOT NULL AS known,
 FROM users LEFT JOIN neural_profiles AS profile ON profile.user_id = users.id
 WHERE users.id > :after ORDER BY users.id LIMIT :most;
 
--- name: histories
--- What the people between two ids taught, in the order in which it is folded; `more`: effects, or a state that was wanted.
-SELECT user_id, id, created_at, rating, effectiveness, hz,
-       physical_effects IS NOT NULL OR mental_effects IS NOT NULL OR state_group IS NOT NULL AS more
-FROM learning_feedback WHERE user_id > :after AND user_id <= :upto ORDER BY user_id, created_at, id;
-
 -- name: profile_of
 SELECT base_frequency_response, optimal_transition_time, sensitivity_level FROM neural_profiles WHERE user_id = :user_id;
 

@@ -109,6 +109,7 @@ _DAY_MS = 86_400_000
 _STAMP = re.compile(
     rb"\s*(\d{4}-\d\d-\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?)?\s*", re.IGNORECASE
 )
+_DAY, _CLOCK = re.compile(rb"\d{4}-\d\d-\d\d"), re.compile(rb"[T ](\d\d):(\d\d):(\d\d)", re.IGNORECASE)
 _NUMBER = re.compile(rb"\s*[+-]?\d{1,20}(?:\.\d+)?\s*")
 # Addresses that email-validator would only put in lower case: most of them, at a fiftieth of the time.
 _PLAIN = re.compile(
@@ -135,10 +136,26 @@ class Told(NamedTuple):
 
 @lru_cache(maxsize=32768)
 def _day_start_ms(day: bytes) -> int | None:
+    if not _DAY.fullmatch(day):
+        return None
     try:
         return (date.fromisoformat(day.decode()) - date(1970, 1, 1)).days * _DAY_MS
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=100_000)  # the seconds of a day
+def _clock_ms(clock: bytes) -> int | None:
+    found = _CLOCK.fullmatch(clock)
+    if found is None:
+        return None
+    hours, minutes, seconds = map(int, found.groups())
+    return (hours * 3600 + minutes * 60 + seconds) * 1000 if hours < 24 and minutes < 60 and seconds < 60 else None
+
+
+@lru_cache(maxsize=100_000)
+def _clock_of(seconds: int) -> str:
+    return f"T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 @lru_cache(maxsize=32768)
@@ -150,12 +167,20 @@ def moment_ms(value: Old) -> int | None:
     """The time in Unix milliseconds; None for what is none: ISO text with or without zone, or an epoch number."""
     if value is None:
         return None
-    if isinstance(value, bytes):
-        found = _STAMP.fullmatch(value)
-        if found is None:
-            return _epoch_ms(float(value)) if _NUMBER.fullmatch(value) else None
-        return _stamp_ms(*found.groups())
-    return _epoch_ms(float(value))
+    if not isinstance(value, bytes):
+        return _epoch_ms(float(value))
+    if len(value) == 19:  # nearly all of them: `2026-01-31 23:59:59`, whose two halves were met before
+        day, clock = _day_start_ms(value[:10]), _clock_ms(value[10:])
+        if day is not None and clock is not None:
+            return day + clock
+    return _any_moment_ms(value)
+
+
+def _any_moment_ms(value: bytes) -> int | None:
+    found = _STAMP.fullmatch(value)
+    if found is None:
+        return _epoch_ms(float(value)) if _NUMBER.fullmatch(value) else None
+    return _stamp_ms(*found.groups())
 
 
 def _stamp_ms(day: bytes, h: bytes | None, m: bytes | None, s: bytes | None, part: bytes | None, zone: bytes | None) -> int | None:
@@ -178,12 +203,11 @@ def _epoch_ms(number: float) -> int | None:
     return round(number * scale)
 
 
-@lru_cache(maxsize=4096)
 def stamp(ms: int) -> str:
     """The time as the catalogue writes it."""
-    days, rest = divmod(ms, _DAY_MS)
-    seconds, part = divmod(rest, 1000)
-    return f"{_day_of(days)}T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{part:03}Z"
+    seconds, part = divmod(ms, 1000)
+    days, seconds = divmod(seconds, 86_400)
+    return f"{_day_of(days)}{_clock_of(seconds)}.{part:03}Z"
 
 
 def made_id(table: str, key: object, ms: int) -> str:
@@ -285,16 +309,17 @@ class Surroundings:
         self.last_preferences: dict[Old, int] = {}  # the row that counts, for people with several
         self.merged: dict[Old, str] = {}  # people who are here already, under which id
         self.phones: dict[Old, str] = {}  # placeholders for people whose own somebody here has
-        self._people: Callable[[Old, Old], str] = lru_cache(maxsize=65536)(self._made_person)
+        self._people: Callable[[Old, Old, Old], str | None] = lru_cache(maxsize=65536)(self._made_person)
 
     def person(self, key: Old, email: Old, created: Old) -> str | None:
         """The id of a person of the source; None where they are missing or were rejected."""
-        if key is None or email is None or not _typeable(email):
-            return None
-        return self.merged.get(key) or self._people(key, created)
+        found = self._people(key, email, created)
+        return self.merged.get(key, found) if found and self.merged else found
 
     @staticmethod
-    def _made_person(key: Old, created: Old) -> str:
+    def _made_person(key: Old, email: Old, created: Old) -> str | None:
+        if key is None or email is None or not _typeable(email):
+            return None
         return made_id("users", _key(key), _created_ms(created))
 
 
@@ -498,9 +523,12 @@ def _no_name(around: Surroundings, table: str, at: int, key: Old) -> Told | None
     return None
 
 
+_REPAIRS = frozenset(code for code, rule in RULES.items() if rule.kind == "repaired")
+
+
 def lossy(why: Sequence[str]) -> bool:
     """True when a rule that spoke changed the row beyond recognition, so that the original is kept."""
-    return any(RULES[code].kind == "repaired" for code in why)
+    return not _REPAIRS.isdisjoint(why)
 
 
 def rules_text() -> str:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -159,7 +159,7 @@ class PocSource:
         must, may = COLUMNS[table]
         return must + may
 
-    def rows(self, step: str, after: int) -> Iterator[Read | Damaged]:
+    def rows(self, step: str, after: int) -> Generator[Read | Damaged, None, None]:
         """Every row of a step behind the row `after`, in their order, and what of them is damaged."""
         if step == "no_preferences":
             yield from self._without_preferences(after)

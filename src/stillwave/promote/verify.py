@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import random
 from collections import Counter
@@ -23,6 +24,7 @@ from stillwave.promote.join import SQL, Joins
 from stillwave.promote.rules import Surroundings
 from stillwave.promote.sources import OwnSource, PocSource, key_text
 
+_LOOKED_AT_ONCE = 5000
 _NEAR = 1e-6  # the learned numbers of two engines
 
 
@@ -106,11 +108,11 @@ def look(run: Run, each: Table) -> tuple[int, Digest]:
     canonical = Canonical(each, run.target.vault)
     left_out, owner = run.changed_otherwise(each), bulk.columns(each).index(each.owner or "")
     with run.target.read(right="operator") as tx:
-        for row in bulk.rows(tx, each, ordered=False):
-            if row[owner] in left_out:
-                continue
-            digest.add(canonical(row))
-            count += 1
+        rows = (row for row in bulk.rows(tx, each, ordered=False) if row[owner] not in left_out)
+        while some := list(itertools.islice(rows, _LOOKED_AT_ONCE)):
+            with run.target.vault.keys.steady():
+                digest.add_all(map(canonical, some))
+            count += len(some)
     return count, digest
 
 

@@ -49,6 +49,14 @@ def test_a_time_is_understood_however_it_is_written(value: rules.Old, told: str 
     assert (None if found is None else rules.stamp(found)) == told
 
 
+_NEARLY_A_TIME = st.from_regex(rb"[0-9]{3}[0-9W]-[0-9W]{2}-[0-9]{2}[Tt \x00][012][0-9]:[0-9]{2}[:.][0-9]{2}", fullmatch=True)
+
+
+@given(st.one_of(_NEARLY_A_TIME, st.binary(min_size=19, max_size=19)))
+def test_the_short_way_to_a_time_ends_where_the_long_one_does(value: bytes) -> None:
+    assert rules.moment_ms(value) == rules._any_moment_ms(value)
+
+
 @given(st.datetimes(min_value=dt.datetime(2010, 1, 1), max_value=dt.datetime(2099, 1, 1), timezones=st.just(dt.UTC)))
 def test_every_time_comes_back_to_the_millisecond(when: dt.datetime) -> None:
     text = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
