@@ -223,10 +223,10 @@ def _shaper(table: Table) -> Any:  # noqa: ANN401
     return shape
 
 
-def line(row: Iterable[str | None]) -> str:
+def line(row: Sequence[str | None]) -> str:
     """The row as a line of COPY text."""
     joined = "\t".join(["\\N" if value is None else value for value in row])
-    if "\\" in joined.replace("\\N", "") or "\n" in joined or "\r" in joined or joined.count("\t") != len(tuple(row)) - 1:
+    if joined.count("\\") != row.count(None) or "\n" in joined or "\r" in joined or joined.count("\t") != len(row) - 1:
         return "\t".join(["\\N" if value is None else _escaped(value) for value in row]) + "\n"
     return joined + "\n"
 

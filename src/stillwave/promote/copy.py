@@ -389,6 +389,10 @@ class Run:
         return item._replace(row=None, canonical=b"", beside=(), why=("refused",), rejects=(*item.rejects, reject))
 
     def _write(self, step: Step, into: Table, items: list[Item]) -> Step:
+        with self.target.vault.keys.steady():
+            return self._written(step, into, items)
+
+    def _written(self, step: Step, into: Table, items: list[Item]) -> Step:
         after = step.copied()
         rows = [item.row for item in items if item.row is not None]
         if into is USERS and isinstance(self.source, PocSource):
