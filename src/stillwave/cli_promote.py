@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stillwave.promote.sources import OwnSource, PocSource
 
 _SOME_REJECTED = 3
+_POSTGRES = ("postgresql://", "postgres://")
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but what went wrong.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the report here: .txt, .json or .html.")]
@@ -43,7 +44,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def promote(
-    source: Annotated[Path, typer.Option("--from", help="A proof of concept's SQLite file, or a Stillwave data folder.")],
+    source: Annotated[str, typer.Option("--from", help="A proof of concept: SQLite file or postgresql://...; or a Stillwave data folder.")],
     to: Annotated[str | None, typer.Option("--to", help="postgresql://... or the folder of a new embedded database.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would happen, and change nothing.")] = False,  # noqa: FBT002
     merge: Annotated[bool, typer.Option("--merge", help="The target may hold people; the same e-mail is the same person.")] = False,  # noqa: FBT002
@@ -59,7 +60,7 @@ def promote(
     from stillwave.promote import sources
 
     _check_report(report)
-    opened = sources.open_source(source, _source_key(source, from_key))
+    opened, file = _open_source(source, from_key)
     try:
         if plan:
             _show_plan(opened, _there_already(to) if merge else None, quiet=quiet, as_json=as_json)
@@ -67,10 +68,11 @@ def promote(
         if to is None:
             raise errors.BadInput("--to", "is missing", "postgresql://user:password@host/database, or a folder")
         settings = _target(to)
-        file = source / "stillwave.db" if source.is_dir() else source
         if isinstance(opened, sources.OwnSource) and settings.database_url is None and settings.database_file.exists() \
                 and settings.database_file.samefile(file):
             raise errors.BadInput("--to", "is the source itself", "another folder")
+        if to == source:
+            raise errors.BadInput("--to", "is the source itself", "another database, or a folder")
         live = None
         if follow or cut_over:
             if merge or not isinstance(opened, sources.OwnSource):
@@ -140,6 +142,18 @@ def _check_report(report: Path | None) -> None:
         raise errors.BadInput("--report", "lies in a folder that is not there", "a folder that exists")
 
 
+def _open_source(given: str, from_key: Path | None) -> tuple[PocSource | OwnSource, Path]:
+    """What is promoted, and its file where it is one."""
+    from stillwave.promote import flat, sources
+
+    if given.startswith(_POSTGRES):
+        return flat.FlatSource(given), Path()
+    if "://" in given:
+        raise errors.BadInput("--from", "is an address of an unknown kind", "a file, a folder, or postgresql://user:password@host/database")
+    path = Path(given)
+    return sources.open_source(path, _source_key(path, from_key)), path / "stillwave.db" if path.is_dir() else path
+
+
 def _source_key(source: Path, given: Path | None) -> RootKey | None:
     """The root key of a source that is a Stillwave; None where there is none."""
     from stillwave.db.keys import load_root_key
@@ -159,7 +173,7 @@ def _source_key(source: Path, given: Path | None) -> RootKey | None:
 
 
 def _target(to: str) -> Settings:
-    if to.startswith(("postgresql://", "postgres://")):
+    if to.startswith(_POSTGRES):
         return load({**os.environ, "STILLWAVE_DATABASE_URL": to})
     if "://" in to:
         raise errors.BadInput("--to", "is an address of an unknown kind", "postgresql://user:password@host/database, or a folder")

@@ -180,12 +180,14 @@ def test_what_was_added_to_the_source_since_comes_along(settings: Settings, poc:
     file = sqlite3.connect(poc)
     file.execute("INSERT INTO users VALUES (8, ?, ?, ?, 'active')", (CHARLIE.email, PHC, MADE))
     file.execute("INSERT INTO sessions VALUES (8, 8, ?, ?, 'evening', 6.0, 5, NULL)", (START, END))
+    file.executemany("INSERT INTO session_feedback VALUES (?, ?, 4, NULL)", [(7, 8), (8, 1)])
     file.commit()
     file.close()
     again = run(poc, settings)
     again.copy()
     check(again)
-    assert len(export(again, CHARLIE.email)["sessions"]) == 1
+    assert len(export(again, CHARLIE.email)["sessions"]) == len(export(again, CHARLIE.email)["profile_history"]) == 1
+    assert export(again, ALICE.email)["neural_profiles"][0]["base_frequency_response"]["n"] == 4  # hers has learned from one more
     close(again)
 
 

@@ -12,7 +12,7 @@ import math
 import re
 import shutil
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -28,13 +28,16 @@ from stillwave.accounts.actions import BACKGROUNDS
 from stillwave.accounts.rules import AS_WRITTEN
 from stillwave.db import audit, bulk
 from stillwave.db.bulk import AnyTx, Canonical, Digest, Row
+from stillwave.db.handle import Query
 from stillwave.db.seal import SealBroken, SealedWriter, read_sealed
 from stillwave.db.tables import Table, table
 from stillwave.errors import Conflict, ConstraintBroken, NotFound, StorageFull, Unavailable
-from stillwave.promote import join, learn, rules
+from stillwave.profiles import effects
+from stillwave.promote import flat, join, learn, rules
+from stillwave.promote.flat import FlatSource
 from stillwave.promote.join import HEADS, NOBODY, SQL, UNREADABLE, USERS, Joiner, Joins, Target, Verdict
 from stillwave.promote.rules import Surroundings, Told
-from stillwave.promote.sources import POC_STEPS, Damaged, OwnSource, PocSource, Read, key_text
+from stillwave.promote.sources import Damaged, OwnSource, PocSource, Read, key_text
 
 Progress = Callable[[str, int, int], None]  # step, rows done, rows there are
 
@@ -48,6 +51,7 @@ _FILE_NAME = re.compile(r"[0-9a-f]{32}\.swf")
 MONTH_AT = {"sessions": 2, "session_feedback": 3, "audio_files": 3}
 # What changes of a joined person by more than what is copied.
 _CHANGE = ("neural_profiles", "profile_history", "learning_checkpoint", "audit_events", "audit_heads")
+_SEALED = ("neural_profiles", "progress_tracking")  # whose words are sealed as they come
 _TABLE_OF = {"no_preferences": "user_preferences"}
 
 
@@ -130,7 +134,7 @@ class Run:
     def steps(self) -> list[Step]:
         """Every step that has begun, in the order in which they are done."""
         if isinstance(self.source, PocSource):
-            names: tuple[str, ...] = (*POC_STEPS, "profiles")
+            names: tuple[str, ...] = (*self.source.steps, "profiles")
         else:
             names = (*(each.name for each in self.source.tables()), "files", "profiles")
         return [step for name in names if (step := self.load(name)).counts or step.done]
@@ -153,6 +157,11 @@ class Run:
     def _begin(self, first: Step, joined: Step) -> None:
         with self.target.read(right="operator") as tx:
             others = bool(tx.value(SQL.anybody))
+        if others and isinstance(self.source, FlatSource):
+            raise Conflict(
+                "The target holds people already. Promote this database into a new folder, and then that folder into the "
+                "target with --merge. Nothing was changed."
+            )
         if others and not self.merge:
             raise Conflict(
                 "The target holds people already. Promote into an empty database, or say --merge: accounts with the "
@@ -200,7 +209,7 @@ class Run:
     def _tables(self) -> list[Table]:
         if isinstance(self.source, OwnSource):
             return [*self.source.tables()]
-        return [*(table(name) for name in POC_STEPS if name not in _TABLE_OF), REJECTS]
+        return [*(table(name) for name in self.source.steps if name not in _TABLE_OF), REJECTS]
 
     # --- everything
 
@@ -271,15 +280,17 @@ class Run:
     def _copy_poc(self, source: PocSource) -> None:
         around = self.surroundings(source)
         self.target.vault.keys.create(UUID(int=0))
-        for name in POC_STEPS:
+        for name in source.steps:
             self._totals[name] = source.count(name)
             self._persist(name, lambda step: self._poc_step(source, around, step))
-        self._persist("profiles", self._profiles)
+        self._persist("profiles", partial(self._profiles, self.load("session_feedback").counts["copied"]))
 
     def _poc_step(self, source: PocSource, around: Surroundings, step: Step) -> None:
         into = into_table(step.name)
         canonical = Canonical(into, self.target.vault)
         self.progress(step.name, step.counts["read"], self._totals[step.name])
+        if isinstance(source, FlatSource):
+            source.done[step.name] = self._done_of(step, into)
         rows = source.rows(step.name, int(step.position or 0))
         # While the target takes a batch, the next one is translated.
         with closing(rows), ThreadPoolExecutor(1) as writer:
@@ -311,10 +322,20 @@ class Run:
                     break
         return held
 
+    def _done_of(self, step: Step, into: Table) -> tuple[set[str], set[str]]:
+        """What came of a step before: the ends of ids here, and the old keys of what was rejected."""
+        if step.position is None:
+            return set(), set()
+        text = f"SELECT id FROM {into.name}"  # noqa: S608  a name of the catalogue
+        source_table = "users" if step.name == "no_preferences" else step.name
+        with self.target.read(right="operator") as tx:
+            arrived = {str(row["id"])[14:] for row in tx.rows(Query("ids", text, text))}
+            return arrived, {str(row["source_key"]) for row in tx.rows(SQL.rejected_of, source_table=source_table)}
+
     def _item(self, source: PocSource, around: Surroundings, name: str, read: Read | Damaged, canonical: Canonical) -> Item:
         if isinstance(read, Damaged):
             return self._damaged(name, read)
-        found = TRANSLATE[name](around, read.at, read.values)
+        found = translate(source)[name](around, read.at, read.values)
         if found is None:
             return Item(str(read.at), None, b"", (), (), (), 0, Told(None, None, "", ()))
         told = found
@@ -333,14 +354,17 @@ class Run:
             rejects = tuple(self._reject(name, told, "repaired", code, kept) for code in told.why if rules.RULES[code].kind == "repaired")
         plain = canonical.plain(row)
         beside: tuple[tuple[Table, Row], ...] = ()
-        if name == "session_feedback" and row[5] is not None:
-            sealed = self.target.vault.seal(str(row[1]), "session_feedback.feedback_text", str(row[0]), row[5])
-            row = (*row[:5], sealed, *row[6:])
-        elif name == "users":
+        if name == "users":
             # Sealed when the batch is written: the keys of a whole batch are made at once.
             event = audit.opening(self.target.vault, UUID(row[0]), "account.promoted", self.began_at)
             beside = _chain(event)
-        return Item(str(read.at), row, plain, rejects, told.why, beside, int(name != "no_preferences"), told)
+        return Item(str(read.at), self._words_sealed(name, row), plain, rejects, told.why, beside, int(name != "no_preferences"), told)
+
+    def _words_sealed(self, name: str, row: Row) -> Row:
+        if name == "session_feedback" and row[5] is not None:
+            sealed = self.target.vault.seal(str(row[1]), "session_feedback.feedback_text", str(row[0]), row[5])
+            return (*row[:5], sealed, *row[6:])
+        return join.sealed_fields(into_table(name), row, self.target.vault.seal) if name in _SEALED else row
 
     def _damaged(self, name: str, read: Damaged) -> Item:
         key = f"rows {read.first} to {read.last}" if read.first != read.last else f"row {read.first}"
@@ -461,36 +485,48 @@ class Run:
 
     # --- what is learned
 
-    def _profiles(self, step: Step) -> None:
-        """Everybody who rated has the profile that their history makes."""
+    def _profiles(self, answers: int, step: Step) -> None:
+        """Everybody who rated has the profile that their history makes, of which `answers` were copied."""
+        if step.position is not None and step.counts["answers"] != answers:  # more came since
+            step.position, step.done, step.counts["again"] = None, False, 1
+        step.counts["answers"] = answers
         while not step.done:
             after = UUID(step.position) if step.position else UUID(int=0)
             with self.target.write(right="operator") as tx:
                 people = tx.rows(SQL.people_after, after=after, most=_PEOPLE)
                 if people:
-                    step.counts.update(self._learned(tx, people, after))
+                    step.counts.update(self._learned(tx, people, after, again=bool(step.counts["again"])))
                     step.position = str(people[-1]["id"])
                 step.counts["read"] += len(people)
                 step.done = len(people) < _PEOPLE
                 self.save(tx, step)
             self.progress(step.name, step.counts["read"], self._totals.get("users", 0))
 
-    def _learned(self, tx: AnyTx, people: Sequence[Mapping[str, Any]], after: UUID) -> dict[str, int]:
+    def _learned(self, tx: AnyTx, people: Sequence[Mapping[str, Any]], after: UUID, *, again: bool) -> dict[str, int]:
         """The profiles of these people are made: side by side where they begin here, one by one where more is known."""
         state = {str(row["id"]): row for row in people}
         plain: list[learn.Given] = []
+        flags = defaultdict[str, set[str]](set)
+        behind: set[str] | None = None
+        if again:
+            behind = {str(row["id"]) for row in tx.rows(SQL.behind, after=after, upto=people[-1]["id"])}
         others: dict[str, str] = {}  # those that the triggers' own rebuild must do, and since when they rate
         for row in tx.rows(SQL.histories, after=after, upto=people[-1]["id"]):
             who = str(row["user_id"])
             at = _stamp(row["created_at"])
+            if behind is not None and state[who]["known"] and who not in behind:
+                continue
+            flags[who] |= set(effects.red_flags(*(msgspec.json.decode(text) for text in (row["physical"], row["mental"]) if text)))
             if who in others or row["more"] or state[who]["known"] or not state[who]["allowed"]:
                 others.setdefault(who, at)
             else:
                 plain.append(learn.Given(who, str(row["id"]), at, row["rating"], row["effectiveness"], row["hz"]))
+        if isinstance(self.source, FlatSource):  # of a profile without answers too
+            others |= {who: "" for who, row in state.items() if row["known"] and who not in others}
         found = learn.fold([one for one in plain if one.user_id not in others])
         profiles: list[Row] = [(_profile_id(who, str(row[4])), who, *row) for who, row in found.profiles.items()]
         profiles += [
-            (_profile_id(who, at), who, None, "240", "[]", "5", at, at, *[None] * 8, "1")
+            (_profile_id(who, at), who, None, "240", json.dumps(_flags(flags[who])), "5", at, at, *[None] * 8, "1")
             for who, at in others.items() if not state[who]["known"]
         ]  # fmt: skip
         filled = {"neural_profiles": profiles, "profile_history": found.history, "learning_checkpoint": found.checkpoints}
@@ -498,8 +534,20 @@ class Run:
             for name, rows in filled.items():
                 bulk.fill(tx, table(name), rows)
         for who in others:
+            if flags[who] and state[who]["known"]:
+                self._stick(tx, who, _flags(flags[who]))
             tx.run(SQL.rebuild, user_id=UUID(who))
         return {"copied": len(found.profiles), "rebuilt": len(others)}
+
+    def _stick(self, tx: AnyTx, who: str, flags: list[str]) -> None:
+        """The red flags that a person told of stand in the profile that is there."""
+        at = bulk.columns(join.PROFILES).index("contraindications")
+        (row,) = list(bulk.rows(tx, join.PROFILES, person=UUID(who)))
+        entries = json.loads(row[at] or "[]")
+        entries += [flag for flag in flags if flag not in entries]
+        with bulk.unguarded(tx, [join.PROFILES]):
+            bulk.clear(tx, join.PROFILES, UUID(who))
+            bulk.fill(tx, join.PROFILES, [(*row[:at], json.dumps(entries), *row[at + 1 :])])
 
     # --- a database of ours
 
@@ -740,6 +788,15 @@ def _chain(event: audit.Event) -> tuple[tuple[Table, Row], ...]:
 
 def _profile_id(user_id: str, first_at: str) -> str:
     return rules.made_id("neural_profiles", user_id, rules.moment_ms(first_at.encode()) or rules.FIRST_MS)
+
+
+def _flags(found: set[str]) -> list[str]:
+    return [f"adverse:{flag}" for flag in sorted(found)]
+
+
+def translate(source: PocSource) -> dict[str, Callable[..., Told | None]]:
+    """What makes a row of each step of the source one of ours."""
+    return flat.TRANSLATE if isinstance(source, FlatSource) else TRANSLATE
 
 
 def _stamp(moment: object) -> str:

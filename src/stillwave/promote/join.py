@@ -19,7 +19,7 @@ from stillwave.db import bulk
 from stillwave.db.bulk import AnyTx, Canonical, Row
 from stillwave.db.database import PostgresDatabase, Queries, SqliteDatabase
 from stillwave.db.seal import PREFIX, SealBroken
-from stillwave.db.tables import Table, table
+from stillwave.db.tables import TEXTS, Table, table
 from stillwave.errors import NotFound
 from stillwave.profiles.screening import OTHER
 from stillwave.promote import rules
@@ -156,13 +156,13 @@ class Joiner:
         twin, rule = self.joins.people[who], rules.JOINED[each.name]
         if rules.RULES[rule].kind == "stays":
             return Verdict(twin, rule)
-        opened = _sealed_fields(each, row, self._source.vault.open)
+        opened = sealed_fields(each, row, self._source.vault.open)
         kept = _as_json(each, opened)
         if rule != "joined":
             return Verdict(twin, rule, original=kept)
         names = bulk.columns(each)
         at = names.index(each.owner or "")
-        moved = _sealed_fields(each, (*opened[:at], twin, *opened[at + 1 :]), self._target.vault.seal)
+        moved = sealed_fields(each, (*opened[:at], twin, *opened[at + 1 :]), self._target.vault.seal)
         plain = Canonical(each, self._target.vault)(moved)
         self._look_here(each, twin)
         key = _part(each, moved, _key_of(each))
@@ -255,15 +255,18 @@ def _conditions(entries: list[str], person: UUID, opened: Callable[[UUID, str, U
     return list(dict.fromkeys(found))
 
 
-def _sealed_fields(each: Table, row: Row, change: Callable[[UUID, str, UUID, str], str]) -> Row:
-    """The row with its sealed fields opened, or sealed."""
+def sealed_fields(each: Table, row: Row, change: Callable[[UUID, str, UUID, str], str]) -> Row:
+    """The row with its sealed fields opened, or sealed: a list entry by entry, each of them JSON."""
     told: Mapping[str, str | None] = dict(zip(bulk.columns(each), row, strict=True))
-    owner, sealed = UUID(told[each.owner or ""]), {column.name for column in each.columns if column.sealed}
+    owner, sealed = UUID(told[each.owner or ""]), {column.name: column.kind for column in each.columns if column.sealed}
     row_id = UUID(told["id"]) if "id" in told else owner
-    return tuple(
-        change(owner, f"{each.name}.{name}", row_id, value) if name in sealed and value is not None else value
-        for name, value in told.items()
-    )
+
+    def changed(name: str, value: str) -> str:
+        if sealed[name] == TEXTS:
+            return json.dumps([change(owner, f"{each.name}.{name}", owner, json.dumps(entry)) for entry in json.loads(value)])
+        return change(owner, f"{each.name}.{name}", row_id, value)
+
+    return tuple(changed(name, value) if name in sealed and value is not None else value for name, value in told.items())
 
 
 def _as_json(each: Table, row: Row) -> str:

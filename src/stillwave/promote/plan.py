@@ -12,9 +12,9 @@ import msgspec
 from stillwave.accounts import passwords
 from stillwave.accounts.actions import BACKGROUNDS
 from stillwave.promote import join, rules
-from stillwave.promote.copy import TRANSLATE, Run
+from stillwave.promote.copy import Run, translate
 from stillwave.promote.rules import Surroundings
-from stillwave.promote.sources import POC_STEPS, Damaged, OwnSource, PocSource
+from stillwave.promote.sources import Damaged, OwnSource, PocSource
 
 _LOOKED_AT = 200_000  # rows of a table; larger ones are extrapolated
 # Copying, sealing, checking and learning, against translating alone: measured on one machine with bench/promotion.py.
@@ -76,7 +76,7 @@ def _plan(source: PocSource | OwnSource, now: dt.datetime, tick: Callable[[str, 
     source.look_around(around)
     year_ago = rules.stamp(int((now - _YEAR).timestamp() * 1000))
     began_s, old, looked, total, tables = time.process_time(), 0, 0, 0, []
-    for name in (name for name in POC_STEPS if name in source.shapes):
+    for name in (name for name in source.steps if name in source.shapes):
         counts, every = _dry(source, around, name, year_ago, tick)
         looked, total = looked + counts["read"], total + every
         share = every / counts["read"] if counts["read"] else 1.0
@@ -100,7 +100,7 @@ def _dry(
         if isinstance(read, Damaged):
             counts.update(read=read.last - read.first + 1, rejected=read.last - read.first + 1, unreadable=read.last - read.first + 1)
             continue
-        told = TRANSLATE[name](around, read.at, read.values)
+        told = translate(source)[name](around, read.at, read.values)
         counts["read"] += 1
         if told is None:
             continue

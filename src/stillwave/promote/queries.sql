@@ -26,6 +26,16 @@ SELECT users.id, profile.id IS NOT NULL AS known,
 FROM users LEFT JOIN neural_profiles AS profile ON profile.user_id = users.id
 WHERE users.id > :after ORDER BY users.id LIMIT :most;
 
+-- name: behind
+-- People between two ids whose profile has not learned from all they said.
+SELECT DISTINCT feedback.user_id AS id
+FROM learning_feedback AS feedback
+LEFT JOIN profile_history AS learned ON learned.user_id = feedback.user_id AND learned.feedback_id = feedback.id
+WHERE feedback.user_id > :after AND feedback.user_id <= :upto AND learned.user_id IS NULL;
+
+-- name: rejected_of
+SELECT source_key FROM promotion_rejects WHERE source_table = :source_table AND outcome = 'rejected';
+
 -- name: profile_of
 SELECT base_frequency_response, optimal_transition_time, sensitivity_level FROM neural_profiles WHERE user_id = :user_id;
 

@@ -73,6 +73,20 @@ RULES: dict[str, Rule] = {
     "unreadable": Rule("all", "rejected", "a damaged page of the file: what it held cannot be read; the numbers of the rows are kept"),
     "refused": Rule("all", "rejected", "the database refused the row"),
     "file_missing": Rule("audio_files", "repaired", "a sound file that is not there, or is damaged: its row comes along, and the sound is rendered anew when it is asked for"),
+    "phone_unusable": Rule("users", "repaired", "PostgreSQL: a text that is no phone number with its country code, or one that an earlier account has: a placeholder, asked for at the next sign-in"),
+    "tier_unknown": Rule("users", "repaired", "PostgreSQL: a tier other than free or premium becomes free"),
+    "reminders_unknown": Rule("user_preferences", "repaired", "PostgreSQL: notification preferences in another form than ours become none"),
+    "routine_unknown": Rule("user_preferences", "repaired", "PostgreSQL: a time of day that cannot be read becomes that of a new account"),
+    "profile_learned": Rule("neural_profiles", "repaired", "PostgreSQL: learned anew from the answers, in their order; contraindications of all rows of a person hold, sealed, until the safety questions are answered"),
+    "profile_old": Rule("neural_profiles", "rejected", "PostgreSQL: of several rows of one person the one changed last counts"),
+    "state_unknown": Rule("sessions", "repaired", "PostgreSQL: a state that we do not have becomes empty"),
+    "score_odd": Rule("all", "repaired", "PostgreSQL: effectiveness, volume, sleep, stress or focus that is no whole number of its range becomes empty; effectiveness 1-10 stays as it is"),
+    "effects_unknown": Rule("all", "repaired", "PostgreSQL: an effect in words that we do not have counts as one that nobody knows, which is careful; a note among them is only kept"),
+    "person_differs": Rule("session_feedback", "rejected", "PostgreSQL: feedback of somebody else than the person of the session"),
+    "sound_elsewhere": Rule("audio_files", "rejected", "PostgreSQL: the file lies open outside of the database; it stays there, and its row is kept"),
+    "day_unknown": Rule("progress_tracking", "rejected", "PostgreSQL: a day that is missing, before 2010, or still to come"),
+    "day_twice": Rule("progress_tracking", "rejected", "PostgreSQL: of several rows of one day the one written last counts"),
+    "metrics_odd": Rule("progress_tracking", "repaired", "PostgreSQL: metrics are at most 30 numbers with short names; what is none is left out"),
     "joined": Rule("--merge", "translated", "of a person who is here by id or e-mail: sessions, feedback, sound files, diary days and earlier rejects get the person here, sealed anew under their key; preferences and what old sessions taught, where there are none here"),
     "account_here": Rule("--merge", "stays", "their account stays as it is here: e-mail, number, password, status, tier; the log here says that rows joined it"),
     "stays_there": Rule("--merge", "stays", "their consents, reminders, sign-ins, second step, passkeys, codes, feeds, waiting work, emergency accesses and audit log: what is here counts"),
@@ -305,6 +319,7 @@ class Surroundings:
     def __init__(self, *, limit_ms: int, backgrounds: frozenset[str], nobody_hash: str) -> None:
         self.limit_ms, self.backgrounds, self.nobody_hash = limit_ms, backgrounds, nobody_hash
         self.taken: set[int] = set()  # rows of users whose address an earlier row has
+        self.numbers: set[int] = set()  # rows of users whose phone number an earlier row has
         self.twice: dict[str, set[int]] = {}  # rows by table whose id an earlier row has
         self.last_preferences: dict[Old, int] = {}  # the row that counts, for people with several
         self.merged: dict[Old, str] = {}  # people who are here already, under which id
@@ -436,7 +451,7 @@ def session(around: Surroundings, at: int, old: Sequence[Old]) -> Told:
         return Told(None, person, name, (times,))
     start_ms, end_ms, odd = times
     why: list[str] = list(odd)
-    known = _type(sort, why)
+    known = session_type(sort, why)
     hz = real(frequency)
     beat = f"{hz:.2f}" if hz is not None and 0.005 < hz < 99999.995 else None
     if beat is None and frequency is not None:
@@ -476,7 +491,8 @@ def span(start: Old, end: Old, limit_ms: int) -> tuple[int, int | None, tuple[st
     return (start_ms, end_ms, ()) if start_ms <= end_ms < 4_102_444_800_000 else (start_ms, None, ("end_unusable",))
 
 
-def _type(sort: Old, why: list[str]) -> str | None:
+def session_type(sort: Old, why: list[str]) -> str | None:
+    """morning, evening or custom; what is neither becomes custom, and `why` says so."""
     if sort in {b"morning", b"evening", b"custom"}:
         return sort.decode()
     if sort is None:

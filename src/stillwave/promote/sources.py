@@ -61,6 +61,7 @@ class PocSource:
     """A proof-of-concept database, opened for reading only, as it was at one moment."""
 
     kind = "proof of concept"
+    steps: tuple[str, ...] = POC_STEPS
 
     def __init__(self, path: Path) -> None:
         self.path = path
