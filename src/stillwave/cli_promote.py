@@ -60,6 +60,8 @@ def promote(
     from stillwave.promote import sources
 
     _check_report(report)
+    if merge and source.startswith(_POSTGRES):
+        raise errors.BadInput("--merge", "does not take flat tables", "a new folder as --to first; then that folder as --from, with --merge")
     opened, file = _open_source(source, from_key)
     try:
         if plan:

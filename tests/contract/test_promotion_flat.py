@@ -362,6 +362,7 @@ def test_an_operator_promotes_them(settings: Settings, url: str, tmp_path: Path)
     assert report["whole"]
     assert report["rejected"] == sum(each["rejected"] for each in json.loads(planned.stdout)["tables"])
     assert "is the source itself" in told("--to", url).stderr
+    assert "does not take flat tables" in told("--to", "elsewhere", "--merge").stderr
     assert "copy a whole Stillwave" in " ".join(told("--to", str(tmp_path / "home"), "--follow").stderr.split())
 
 
