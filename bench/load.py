@@ -531,7 +531,6 @@ def fill_sqlite(settings: Settings, of: Shape) -> None:
         for _, text in triggers:
             raw.execute(text)
         raw.execute("COMMIT")
-        raw.execute("ANALYZE")
     finally:
         raw.close()
         database.close()

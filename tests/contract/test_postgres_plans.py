@@ -94,7 +94,7 @@ WHEN: dict[str, object] = {
 }  # fmt: skip
 ONE_MONTH = {
     **{name: getattr(SESSIONS, name) for name in ("session_by_id", "set_position", "end_session", "audio_of", "set_measured", "set_size")},
-    **{name: getattr(FEEDBACK, name) for name in ("rate_session", "unrate_session", "feedback_of", "replace_feedback", "delete_feedback")},
+    **{name: getattr(FEEDBACK, name) for name in ("rate_first", "rate_session", "unrate_session", "feedback_of", "replace_feedback", "delete_feedback")},
     "reveal_one": PROFILES.reveal_one, "latest_rating": PROFILES.latest_rating,
 }  # fmt: skip
 

@@ -506,7 +506,12 @@ def preferences(tx: Tx, user_id: UUID) -> Preferences:
 
 def zone(tx: Tx, user_id: UUID) -> ZoneInfo:
     """The person's time zone."""
-    return ZoneInfo(store.preferences(tx, user_id).time_zone)
+    return zone_of(store.preferences(tx, user_id))
+
+
+def zone_of(liked: Preferences) -> ZoneInfo:
+    """The time zone of preferences that were read."""
+    return ZoneInfo(liked.time_zone)
 
 
 def known_background(name: str) -> str:

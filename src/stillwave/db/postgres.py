@@ -108,7 +108,7 @@ class PostgresDatabase:
             # any length nobody waits for an attempt that was put off by minutes.
             reconnect_timeout=3,
             configure=self._configure,
-            kwargs={"autocommit": False, "application_name": "stillwave"},
+            kwargs={"autocommit": True, "application_name": "stillwave"},  # `_beginning` begins transactions
         )
 
     def open(self) -> None:
@@ -164,7 +164,6 @@ class PostgresDatabase:
         connection.execute("SET plan_cache_mode = force_generic_plan")
         if self.has_roles:
             connection.execute("SET ROLE stillwave_app")
-        connection.commit()
 
     def has_people(self) -> bool:
         """True when accounts are in it."""
@@ -206,9 +205,8 @@ class PostgresDatabase:
         import psycopg
         from psycopg_pool import PoolTimeout
 
-        begin, values = self._beginning(acting, right, read_only=read_only)
         try:
-            connection = self._begun(begin, values, right)
+            connection = self._begun(self._beginning(acting, right, read_only=read_only), right)
             try:
                 with connection:  # commits, or rolls back; a pool's connection stays open
                     yield PostgresTx(connection, self.vault, self.slow_s)
@@ -268,7 +266,7 @@ class PostgresDatabase:
                 made.close()
                 admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
-    def _begun(self, begin: str, values: list[str], right: Right) -> Any:  # noqa: ANN401
+    def _begun(self, begin: str, right: Right) -> Any:  # noqa: ANN401
         """A connection with a transaction that has begun. Those that the server ended meanwhile are given up.
 
         The first statement finds out: asking each connection before would cost a way there and back in every request.
@@ -279,7 +277,7 @@ class PostgresDatabase:
         while True:
             connection = self._pool.getconn()
             try:
-                connection.execute(begin, values)
+                connection.execute(begin, prepare=False)  # several statements in one cannot be prepared
             except psycopg.errors.InsufficientPrivilege:
                 self._pool.putconn(connection)
                 raise CannotStart(
@@ -294,21 +292,16 @@ class PostgresDatabase:
             else:
                 return connection
 
-    def _beginning(
-        self, acting: uuid.UUID | None, right: Right, *, read_only: bool
-    ) -> tuple[str, list[str]]:
-        """One statement that says who acts, as which role, and whether it only reads; all end with the transaction."""
-        said: dict[str, str] = {}
-        if read_only:
-            said["transaction_read_only"] = "on"
+    def _beginning(self, acting: uuid.UUID | None, right: Right, *, read_only: bool) -> str:
+        """What begins a transaction and says who acts, as which role: sent at once, undone at its end."""
+        steps = ["BEGIN READ ONLY" if read_only else "BEGIN"]
         if right != "app" and self.has_roles:
-            said["role"] = _ROLES[right]
+            steps.append(f"SET LOCAL ROLE {_ROLES[right]}")
         if acting is not None:
-            said["stillwave.user_id"] = str(acting)
+            steps.append(f"SET LOCAL stillwave.user_id = '{uuid.UUID(str(acting))}'")
         elif right != "app" and not self.has_roles:
-            said["stillwave.user_id"] = "*"
-        calls = ", ".join(f"set_config('{name}', %s, true)" for name in said)
-        return f"SELECT {calls or 1}", list(said.values())
+            steps.append("SET LOCAL stillwave.user_id = '*'")
+        return "; ".join(steps)
 
     def takes_writes(self) -> bool:
         return True

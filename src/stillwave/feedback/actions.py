@@ -17,7 +17,7 @@ from stillwave.profiles import effects
 from stillwave.web.gate import Me
 
 
-def give(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -> UUID:
+def give(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -> FeedbackRow:
     """The answer is stored and, unless learning is off, the profile has learned from it.
 
     Raises NotFound for a session that is not the person's, Conflict for one that was answered already or
@@ -25,19 +25,19 @@ def give(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -> 
     """
     me.must_consent()
     told = rules.coded(answer)
+    rated = store.rate_session(tx, me.user_id, session_id, answer, told, max(now, moment(session_id)), first=True)
+    # Looked at also when the session took the answer: somebody may have been first while we waited.
     if store.of_session(tx, me.user_id, session_id) is not None:
         raise Conflict("This session has been rated already. You can change that rating instead.")
-    if not store.rate_session(tx, me.user_id, session_id, answer, told, max(now, moment(session_id))):
+    if not rated:
         raise NotFound("There is no such session.")
     if moment(session_id) > now:
         raise Conflict("This session has not begun yet. Please check the clock of the server.")
-    if store.of_session(tx, me.user_id, session_id) is not None:  # somebody was first while we waited
-        raise Conflict("This session has been rated already. You can change that rating instead.")
     feedback_id = uuid7(now)
     profiles.stick_flags(tx, me.user_id, effects.red_flags(told.physical, told.mental), now)
-    store.insert(tx, me.user_id, feedback_id, session_id, answer, told, now)
+    row = store.insert(tx, me.user_id, feedback_id, session_id, answer, told, now)
     audit.note(tx, me.user_id, "feedback.given", now, session=str(session_id))
-    return feedback_id
+    return row
 
 
 def change(tx: Tx, me: Me, session_id: UUID, answer: Answer, now: dt.datetime) -> None:

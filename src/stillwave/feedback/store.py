@@ -35,23 +35,28 @@ def of_session(tx: Tx, user_id: UUID, session_id: UUID) -> FeedbackRow | None:
     )
 
 
-def rate_session(tx: Tx, user_id: UUID, session_id: UUID, answer: Answer, told: Told, now: dt.datetime) -> int:
-    """Effectiveness and coded side effects are on the session, which has ended and is locked."""
+def rate_session(
+    tx: Tx, user_id: UUID, session_id: UUID, answer: Answer, told: Told, now: dt.datetime, *, first: bool = False
+) -> int:
+    """Effectiveness and coded side effects are on the session, which has ended and is locked; `first`: if it has no answer."""
     adverse = {key: value for key, value in {**told.physical, **told.mental}.items() if value is not True}
     return tx.run(
-        SQL.rate_session, user_id=user_id, session_id=session_id, start_time=moment(session_id), now=now,
+        SQL.rate_first if first else SQL.rate_session, user_id=user_id, session_id=session_id, start_time=moment(session_id), now=now,
         effectiveness=answer.effectiveness, side_effects=msgspec.json.encode(adverse).decode(),
     )  # fmt: skip
 
 
 def insert(
     tx: Tx, user_id: UUID, feedback_id: UUID, session_id: UUID, answer: Answer, told: Told, now: dt.datetime
-) -> None:
+) -> FeedbackRow:
     """The feedback is stored; the database has learned from it when this returns."""
-    tx.run(
-        SQL.insert_feedback, user_id=user_id, id=feedback_id, session_id=session_id,
+    row = tx.one(
+        FeedbackRow, SQL.insert_feedback, user_id=user_id, id=feedback_id, session_id=session_id,
         start_time=moment(session_id), now=now, **_columns(tx, user_id, feedback_id, answer, told),
     )  # fmt: skip
+    if row is None:
+        raise RuntimeError("the database did not show the feedback it stored")
+    return row
 
 
 def replace(tx: Tx, user_id: UUID, row: FeedbackRow, answer: Answer, told: Told) -> None:

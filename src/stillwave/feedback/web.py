@@ -55,8 +55,7 @@ def give_feedback(request: Ask, session_id: FromPath[UUID], data: JSONBody[Answe
     """Rate a session; the profile has learned from it when the answer arrives."""
 
     def produce(tx: Tx, me: Me) -> Feedback:
-        actions.give(tx, me, session_id, data, kit_of(request).clock())
-        return _shown(tx, me, actions.current(tx, me.user_id, session_id))
+        return _shown(tx, me, actions.give(tx, me, session_id, data, kit_of(request).clock()))
 
     return once.answer(request, produce)
 
@@ -127,9 +126,9 @@ def rate(request: Ask, session_id: FromPath[UUID], data: Form) -> Response[Any]:
         with gate.write(request) as (tx, me):
             if _is_rated(tx, me, session_id):
                 actions.change(tx, me, session_id, answer, now)
+                row = actions.current(tx, me.user_id, session_id)
             else:
-                actions.give(tx, me, session_id, answer, now)
-            row = actions.current(tx, me.user_id, session_id)
+                row = actions.give(tx, me, session_id, answer, now)
             learned = profiles.change_of(tx, me.user_id, row.id)
     except BadInput as error:
         with gate.read(request) as (tx, me):

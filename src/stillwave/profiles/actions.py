@@ -79,7 +79,7 @@ def current(tx: Tx, user_id: UUID, now: dt.datetime) -> Known:
     conditions = store.conditions(tx, user_id, row)
     return Known(
         row=row, response=response, conditions=conditions, cleared=_cleared(tx, user_id, conditions, now),
-        ask_again=screening.asked_again(store.answered(tx, user_id), conditions, now), damaged=damaged,
+        ask_again=screening.asked_again(store.answered(row), conditions, now), damaged=damaged,
     )  # fmt: skip
 
 
@@ -165,13 +165,14 @@ def end_clearance(tx: Tx, user_id: UUID, clearance_id: UUID, now: dt.datetime) -
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of the planner; see rules.plan. `as_usual` leaves the diary out."""
+    """What is asked of the planner; see rules.plan. `zone` is the person's clock; `as_usual` leaves the diary out."""
 
     initial_state: str
     target_state: str
     minutes: int
     background: str
     voice: str
+    zone: dt.tzinfo
     headphones: bool = True
     listening: Listening | None = None
     kind: Kind = "custom"
@@ -181,9 +182,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     as_usual: bool = False
 
 
-def plan(tx: Tx, user_id: UUID, wanted: Wanted, now: dt.datetime, seed: int) -> Plan:
+def plan(tx: Tx, user_id: UUID, known: Known, wanted: Wanted, now: dt.datetime, seed: int) -> Plan:
     """The session for what was asked; see rules.plan for what it raises."""
-    known = current(tx, user_id, now)
     before = store.before(tx, user_id, wanted.target_state, now) if wanted.choice == "last" else None
     if before is not None and before.plan.bed not in accounts.BACKGROUNDS:
         before = msgspec.structs.replace(before, plan=msgspec.structs.replace(before.plan, bed=wanted.background))
@@ -192,14 +192,14 @@ def plan(tx: Tx, user_id: UUID, wanted: Wanted, now: dt.datetime, seed: int) -> 
         minutes=wanted.minutes, background=accounts.known_background(wanted.background), voice=wanted.voice,
         headphones=wanted.headphones, confirmed=wanted.confirmed, background_only=wanted.background_only,
         listening=wanted.listening, kind=wanted.kind, choice=wanted.choice, seed=seed, before=before,
-        burden=() if wanted.as_usual else burdens(tx, user_id, now), cleared=known.cleared, ask_again=known.ask_again,
+        burden=() if wanted.as_usual else burdens(tx, user_id, now, wanted.zone), cleared=known.cleared, ask_again=known.ask_again,
         week_minutes=week_minutes(tx, user_id, now),
     )  # fmt: skip
 
 
-def burdens(tx: Tx, user_id: UUID, now: dt.datetime) -> tuple[Burden, ...]:
-    """What the diary of today and yesterday says that asks for a gentler session."""
-    today = now.astimezone(accounts.zone(tx, user_id)).date()
+def burdens(tx: Tx, user_id: UUID, now: dt.datetime, zone: dt.tzinfo) -> tuple[Burden, ...]:
+    """What the diary of today and yesterday, by the person's clock, says that asks for a gentler session."""
+    today = now.astimezone(zone).date()
     return rules.burdens(store.diary(tx, user_id, today - dt.timedelta(days=1), today), today)
 
 
@@ -208,10 +208,10 @@ def week_minutes(tx: Tx, user_id: UUID, now: dt.datetime) -> int:
     return store.heard_minutes(tx, user_id, now - _WEEK, now)
 
 
-def possible_plan(tx: Tx, user_id: UUID, wanted: Wanted, now: dt.datetime) -> Plan | None:
+def possible_plan(tx: Tx, user_id: UUID, known: Known, wanted: Wanted, now: dt.datetime) -> Plan | None:
     """The plan to suggest, or None where the screening asks for a choice first."""
     try:
-        return plan(tx, user_id, wanted, now, seed=0)
+        return plan(tx, user_id, known, wanted, now, seed=0)
     except (NothingLeft, ConfirmNeeded, ScreeningNeeded):
         return None
 
@@ -293,13 +293,15 @@ def rebuild(tx: Tx, user_id: UUID) -> None:
     tx.run(SQL.rebuild, user_id=user_id)
 
 
-def mend(tx: Tx, user_id: UUID, now: dt.datetime) -> str:
-    """A damaged curve is made anew from the ratings; returns the sentence that says so, empty if nothing was done."""
-    if not current(tx, user_id, now).damaged:
-        return ""
+def mended(tx: Tx, user_id: UUID, now: dt.datetime) -> tuple[Known, str]:
+    """The profile; a damaged curve was made anew from the ratings, and a sentence says so, else it is empty."""
+    known = current(tx, user_id, now)
+    if not known.damaged:
+        return known, ""
     rebuild(tx, user_id)
     log.warning("damaged profile rebuilt", user_id=str(user_id))
-    return "What we learned about you could not be read and was made anew from your ratings."
+    told = "What we learned about you could not be read and was made anew from your ratings."
+    return current(tx, user_id, now), told
 
 
 def changes(tx: Tx, user_id: UUID, most: int) -> list[tuple[dt.datetime, str]]:

@@ -1,12 +1,16 @@
 -- name: profile_of
--- contraindications comes out as a JSON array on both engines, a range as its two ends.
+-- contraindications comes out as a JSON array on both engines, a range as its two ends. With it comes which safety
+-- questions were answered last, and when.
 SELECT base_frequency_response, optimal_transition_time, to_json(contraindications) AS contraindications,
-       sensitivity_level, adaptation_on, updated_at,
+       sensitivity_level, adaptation_on, updated_at, wording_sha256, answered_at,
        lower(delta_range) AS delta_low_hz, upper(delta_range) AS delta_high_hz,
        lower(theta_range) AS theta_low_hz, upper(theta_range) AS theta_high_hz,
        lower(alpha_range) AS alpha_low_hz, upper(alpha_range) AS alpha_high_hz,
        lower(gamma_range) AS gamma_low_hz, upper(gamma_range) AS gamma_high_hz
-FROM neural_profiles WHERE user_id = :user_id;
+FROM neural_profiles AS p
+LEFT JOIN screenings AS s ON s.user_id = p.user_id AND s.id = (
+    SELECT id FROM screenings WHERE user_id = :user_id ORDER BY answered_at DESC, id DESC LIMIT 1)
+WHERE p.user_id = :user_id;
 
 -- name: declare_contraindications!
 -- What the person declared is replaced; red flags (`adverse:...`) stay.

@@ -26,7 +26,10 @@ _BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class ProfileRow(msgspec.Struct, frozen=True):
-    """A row of neural_profiles; `contraindications` and `base_frequency_response` are JSON text."""
+    """A row of neural_profiles; `contraindications` and `base_frequency_response` are JSON text.
+
+    `answered_at` and `wording_sha256` are those of the latest screening.
+    """
 
     base_frequency_response: str | None
     optimal_transition_time: int | None
@@ -34,6 +37,8 @@ class ProfileRow(msgspec.Struct, frozen=True):
     sensitivity_level: int | None
     adaptation_on: bool
     updated_at: dt.datetime
+    wording_sha256: str | None = None
+    answered_at: dt.datetime | None = None
     delta_low_hz: float | None = None
     delta_high_hz: float | None = None
     theta_low_hz: float | None = None
@@ -201,10 +206,9 @@ def latest_screening(tx: Tx, user_id: UUID) -> str | None:
     return tx.vault.open(user_id, _ANSWERS, row.id, row.answers) if row else None
 
 
-def answered(tx: Tx, user_id: UUID) -> Answered | None:
+def answered(row: ProfileRow) -> Answered | None:
     """When the safety questions were answered last, and in which wording."""
-    row = tx.one(ScreeningRow, SQL.latest_screening, user_id=user_id)
-    return Answered(row.wording_sha256, row.answered_at) if row else None
+    return Answered(row.wording_sha256, row.answered_at) if row.answered_at else None
 
 
 def keep_clearance(tx: Tx, user_id: UUID, clearance_id: UUID, clearance: Clearance, now: dt.datetime) -> None:

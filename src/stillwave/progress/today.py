@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Request, Response
 
 from stillwave.accounts import actions as accounts
+from stillwave.accounts.rules import Preferences
 from stillwave.db.database import Tx
 from stillwave.db.ids import NEWEST
 from stillwave.profiles import actions as profiles
@@ -44,7 +45,8 @@ def today_page(request: Request[Any, Any, Any]) -> Response[Any]:
 
 def today(tx: Tx, me: Me, now: dt.datetime) -> dict[str, Any]:
     """Everything the page shows."""
-    here = accounts.zone(tx, me.user_id)
+    liked = accounts.preferences(tx, me.user_id)
+    here, known = accounts.zone_of(liked), profiles.current(tx, me.user_id, now)
     rows = sessions.page(tx, me.user_id, NEWEST, _SHOWN + 1, now=now)
     unrated = [row for row in rows if not row.feedbacks]
     left = next(
@@ -59,24 +61,25 @@ def today(tx: Tx, me: Me, now: dt.datetime) -> dict[str, Any]:
     day = now.astimezone(here).date()
     return {
         "greeting": {"morning": "Good morning", "evening": "Good evening"}.get(kind, "Hello"),
-        "suggestion": None if me.processing_restricted else _suggestion(tx, me, kind, now),
+        "suggestion": None if me.processing_restricted else _suggestion(tx, me, known, liked, kind, now),
         "unfinished": unfinished,
         "to_rate": sessions.card(to_rate, here, now) if to_rate else None,
         "recent": [sessions.card(row, here, now) for row in rows if row is not left][:_SHOWN],
-        "ask_again": profiles.current(tx, me.user_id, now).ask_again,
+        "ask_again": known.ask_again,
         "week_minutes": profiles.week_minutes(tx, me.user_id, now),
         "week_most": WEEKLY_MOST_MINUTES,
         "diary_done": bool(actions.diary(tx, me.user_id, day, day)),
     }
 
 
-def _suggestion(tx: Tx, me: Me, kind: Kind, now: dt.datetime) -> dict[str, Any] | None:
-    liked = accounts.preferences(tx, me.user_id)
+def _suggestion(
+    tx: Tx, me: Me, known: profiles.Known, liked: Preferences, kind: Kind, now: dt.datetime
+) -> dict[str, Any] | None:
     wanted = profiles.Wanted(
         initial_state="unsure", target_state=_TARGETS[kind], minutes=liked.preferred_duration, kind=kind,
-        background=liked.background_sound_type, voice=liked.voice_preference,
+        background=liked.background_sound_type, voice=liked.voice_preference, zone=accounts.zone_of(liked),
     )  # fmt: skip
-    plan = profiles.possible_plan(tx, me.user_id, wanted, now)
+    plan = profiles.possible_plan(tx, me.user_id, known, wanted, now)
     if plan is None:
         return None
     return {

@@ -43,19 +43,19 @@ def start(tx: Tx, me: Me, wish: Wish, now: dt.datetime, seed: int) -> SessionRow
         initial_state=wish.initial_state, target_state=wish.target_state, kind=wish.kind, choice=wish.choice,
         minutes=liked.preferred_duration if wish.minutes is None else wish.minutes,
         background=liked.background_sound_type if wish.background is None else wish.background,
-        voice=liked.voice_preference, headphones=wish.headphones, listening=wish.listening, confirmed=wish.confirm,
+        voice=liked.voice_preference, zone=accounts.zone_of(liked), headphones=wish.headphones, listening=wish.listening, confirmed=wish.confirm,
         background_only=wish.background_only, as_usual=wish.as_usual,
     )  # fmt: skip
-    mended = profiles.mend(tx, me.user_id, now)
-    plan = profiles.plan(tx, me.user_id, wanted, now, seed)
+    known, mended = profiles.mended(tx, me.user_id, now)
+    plan = profiles.plan(tx, me.user_id, known, wanted, now, seed)
     if mended:
         plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, mended))
     arm = profiles.arm(tx, me.user_id, plan, seed)
     programme = rules.programme(plan, wish.kind, seed, wish.target_state, arm)
     check(programme)
     session_id = uuid7(now)
-    tx.run(
-        SQL.insert_session, user_id=me.user_id, id=session_id, start_time=now, session_type=wish.kind,
+    row = store.insert(
+        tx, me.user_id, session_id, session_type=wish.kind,
         initial_state=wish.initial_state, target_state=wish.target_state, base_frequency=plan.base_hz,
         target_frequency=plan.target_hz if plan.beat else None, volume_level=plan.volume_level,
         plan=msgspec.json.encode(plan).decode(), programme=msgspec.json.encode(programme).decode(), arm=arm,
@@ -65,14 +65,14 @@ def start(tx: Tx, me: Me, wish: Wish, now: dt.datetime, seed: int) -> SessionRow
         file_path=audio.new_file_name(), duration=round(programme.seconds),
     )  # fmt: skip
     audit.note(tx, me.user_id, "session.started", now, session=str(session_id))
-    return one(tx, me.user_id, session_id)
+    return row
 
 
 def before_start(tx: Tx, user_id: UUID, now: dt.datetime) -> dict[str, Any]:
     """What the form of a session tells: whether the safety questions come first, and what the diary says."""
     return {
         "ask_again": profiles.current(tx, user_id, now).ask_again,
-        "burdens": profiles.burdens(tx, user_id, now),
+        "burdens": profiles.burdens(tx, user_id, now, accounts.zone(tx, user_id)),
     }
 
 

@@ -1,8 +1,10 @@
--- name: insert_session!
+-- name: insert_session
 INSERT INTO sessions (user_id, id, start_time, session_type, initial_state, target_state, base_frequency,
                       target_frequency, volume_level, plan, programme, arm)
 VALUES (:user_id, :id, :start_time, :session_type, :initial_state, :target_state, :base_frequency,
-        :target_frequency, :volume_level, :plan, :programme, :arm);
+        :target_frequency, :volume_level, :plan, :programme, :arm)
+RETURNING id, start_time, end_time, session_type, initial_state, target_state, effectiveness_rating,
+          base_frequency, target_frequency, volume_level, position_s, plan, programme, arm, arm_revealed_at;
 
 -- name: session_by_id
 -- The start time is inside the id: bound as well, it names the one partition to look in.
