@@ -480,6 +480,31 @@ def test_a_server_that_is_too_slow_for_its_own_limit_is_tried_again(settings: Se
 
 
 @pytest.mark.parametrize("engine", ["postgres"])
+def test_indexes_that_rest_during_the_copy_are_all_there_again_also_after_one_that_broke_off(
+    settings: Settings, poc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def indexes(run: Run) -> list[str]:
+        with run.target.read(right="operator") as tx:
+            found = tx.connection.execute("SELECT indexdef FROM pg_indexes WHERE tablename ~ '^(sessions|session_feedback|profile_history)(_default)?$'")
+            return sorted(row["indexdef"] for row in found)
+
+    broken = run(poc, settings)
+    declared = indexes(broken)
+    monkeypatch.setattr(Run, "_profiles", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        broken.copy()
+    assert len(indexes(broken)) < len(declared)
+    monkeypatch.undo()
+    again = run(poc, settings)
+    again.copy()
+    assert indexes(again) == declared
+    again.copy()  # a run that brings what was added since takes none again
+    assert indexes(again) == declared
+    check(again)
+    close(broken, again)
+
+
+@pytest.mark.parametrize("engine", ["postgres"])
 def test_a_login_without_the_rights_is_told_so(settings: Settings, poc: Path) -> None:
     import psycopg
     from psycopg.conninfo import make_conninfo

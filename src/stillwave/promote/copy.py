@@ -47,6 +47,7 @@ _RELEARN_AT_ONCE = 20  # people whose histories are folded again in one transact
 _PEOPLE = 4000  # whose profiles are made in one transaction
 _KEYS_IN_MEMORY = 300_000
 _TRIES = 8
+_WITH_INDEXES = tuple(map(table, ("sessions", "session_feedback", "profile_history")))  # which have many rows
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.swf")
 MONTH_AT = {"sessions": 2, "session_feedback": 3, "audio_files": 3}
 # What changes of a joined person by more than what is copied.
@@ -280,10 +281,27 @@ class Run:
     def _copy_poc(self, source: PocSource) -> None:
         around = self.surroundings(source)
         self.target.vault.keys.create(UUID(int=0))
+        self._persist("indexes", self._take_indexes)
         for name in source.steps:
             self._totals[name] = source.count(name)
             self._persist(name, lambda step: self._poc_step(source, around, step))
         self._persist("profiles", partial(self._profiles, self.load("session_feedback").counts["copied"]))
+        self._persist("indexes", self._make_indexes)
+
+    def _take_indexes(self, step: Step) -> None:
+        """A target that nobody uses yet does without some indexes until everything is there, whoever ends the copy between."""
+        if step.position is None and not step.done and not self.merge:
+            with self.target.write(right="operator") as tx:
+                bulk.take_indexes(tx, _WITH_INDEXES)
+                step.position = "taken"
+                self.save(tx, step)
+
+    def _make_indexes(self, step: Step) -> None:
+        if step.position is not None and not step.done:
+            with self.target.write(right="operator") as tx:
+                bulk.make_indexes(tx, _WITH_INDEXES)
+                step.done = True
+                self.save(tx, step)
 
     def _poc_step(self, source: PocSource, around: Surroundings, step: Step) -> None:
         into = into_table(step.name)
