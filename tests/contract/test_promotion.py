@@ -532,7 +532,7 @@ def test_what_the_rules_did_not_foresee_and_the_database_refuses_is_kept(setting
         row = told.row or ()
         return told if told.key != "1" else told._replace(row=(*row[:4], "a nap", *row[5:]))
 
-    monkeypatch.setitem(__import__("stillwave.promote.copy", fromlist=["TRANSLATE"]).TRANSLATE, "sessions", careless)
+    monkeypatch.setitem(__import__("stillwave.promote.translate", fromlist=["TRANSLATE"]).TRANSLATE, "sessions", careless)
     promotion = run(poc, settings, batch_rows=100)
     promotion.copy()
     assert ("sessions", "1", "rejected", "refused:sessions_session_type_known") in [each[:4] for each in rejects(promotion)]

@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -33,16 +33,16 @@ from stillwave.db.seal import SealBroken, SealedWriter, read_sealed
 from stillwave.db.tables import Table, table
 from stillwave.errors import Conflict, ConstraintBroken, NotFound, StorageFull, Unavailable
 from stillwave.profiles import effects
-from stillwave.promote import flat, join, learn, rules
+from stillwave.promote import join, learn, rules
 from stillwave.promote.flat import FlatSource
 from stillwave.promote.join import HEADS, NOBODY, SQL, UNREADABLE, USERS, Joiner, Joins, Target, Verdict
 from stillwave.promote.rules import Surroundings, Told
-from stillwave.promote.sources import Damaged, OwnSource, PocSource, Read, key_text
+from stillwave.promote.sources import Damaged, OwnSource, PocSource, key_text
+from stillwave.promote.translate import BATCH_BYTES, EVENTS, Item, Translation, into_table, reject
 
 Progress = Callable[[str, int, int], None]  # step, rows done, rows there are
 
-REJECTS, EVENTS = table("promotion_rejects"), table("audit_events")
-_BATCH_BYTES = 4_000_000
+REJECTS = table("promotion_rejects")
 _RELEARN_AT_ONCE = 20  # people whose histories are folded again in one transaction
 _PEOPLE = 4000  # whose profiles are made in one transaction
 _KEYS_IN_MEMORY = 300_000
@@ -52,8 +52,6 @@ _FILE_NAME = re.compile(r"[0-9a-f]{32}\.swf")
 MONTH_AT = {"sessions": 2, "session_feedback": 3, "audio_files": 3}
 # What changes of a joined person by more than what is copied.
 _CHANGE = ("neural_profiles", "profile_history", "learning_checkpoint", "audit_events", "audit_heads")
-_SEALED = ("neural_profiles", "progress_tracking")  # whose words are sealed as they come
-_TABLE_OF = {"no_preferences": "user_preferences"}
 
 
 class Step:
@@ -79,19 +77,6 @@ class Step:
         twin.position, twin.done, twin.counts = self.position, self.done, Counter(self.counts)
         twin.digest = Digest(str(self.digest))
         return twin
-
-
-class Item(NamedTuple):
-    """A row on its way: at its place in the source, sealed and as bytes for the digest, or with its rejects alone."""
-
-    position: str
-    row: Row | None
-    canonical: bytes
-    rejects: tuple[Row, ...]
-    why: tuple[str, ...]
-    beside: tuple[tuple[Table, Row], ...]
-    read: int
-    told: Told
 
 
 class Run:
@@ -210,7 +195,7 @@ class Run:
     def _tables(self) -> list[Table]:
         if isinstance(self.source, OwnSource):
             return [*self.source.tables()]
-        return [*(table(name) for name in self.source.steps if name not in _TABLE_OF), REJECTS]
+        return [*(table(name) for name in self.source.steps if name == into_table(name).name), REJECTS]
 
     # --- everything
 
@@ -279,12 +264,12 @@ class Run:
                     around.phones[key] = phone = rules.placeholder(told.key, tries)
 
     def _copy_poc(self, source: PocSource) -> None:
-        around = self.surroundings(source)
+        translation = Translation(source, self.surroundings(source), self.target.vault, self.began_at)
         self.target.vault.keys.create(UUID(int=0))
         self._persist("indexes", self._take_indexes)
         for name in source.steps:
             self._totals[name] = source.count(name)
-            self._persist(name, lambda step: self._poc_step(source, around, step))
+            self._persist(name, lambda step: self._poc_step(source, translation, step))
         self._persist("profiles", partial(self._profiles, self.load("session_feedback").counts["copied"]))
         self._persist("indexes", self._make_indexes)
 
@@ -303,7 +288,7 @@ class Run:
                 step.done = True
                 self.save(tx, step)
 
-    def _poc_step(self, source: PocSource, around: Surroundings, step: Step) -> None:
+    def _poc_step(self, source: PocSource, translation: Translation, step: Step) -> None:
         into = into_table(step.name)
         canonical = Canonical(into, self.target.vault)
         self.progress(step.name, step.counts["read"], self._totals[step.name])
@@ -314,7 +299,7 @@ class Run:
         with closing(rows), ThreadPoolExecutor(1) as writer:
             written: Future[None] | None = None
             while True:
-                held = self._batch(source, around, step.name, rows, canonical)
+                held = translation.batch(step.name, rows, canonical, self.batch_rows)
                 if written is not None:
                     written.result()
                 if not held:
@@ -322,23 +307,6 @@ class Run:
                 written = writer.submit(self._commit, step, into, held)
         step.done = True
         self._commit(step, into, [])
-
-    def _batch(
-        self, source: PocSource, around: Surroundings, name: str, rows: Iterator[Read | Damaged], canonical: Canonical
-    ) -> list[Item]:
-        """The next rows, translated; none at the end."""
-        held: list[Item] = []
-        size = 0
-        with self.target.vault.keys.steady():
-            for read in rows:
-                item = self._item(source, around, name, read, canonical)
-                held.append(item)
-                size += len(item.canonical)
-                if item.rejects:
-                    size += sum(len(reject[-1] or "") for reject in item.rejects)
-                if len(held) >= self.batch_rows or size >= _BATCH_BYTES:
-                    break
-        return held
 
     def _done_of(self, step: Step, into: Table) -> tuple[set[str], set[str]]:
         """What came of a step before: the ends of ids here, and the old keys of what was rejected."""
@@ -349,60 +317,6 @@ class Run:
         with self.target.read(right="operator") as tx:
             arrived = {str(row["id"])[14:] for row in tx.rows(Query("ids", text, text))}
             return arrived, {str(row["source_key"]) for row in tx.rows(SQL.rejected_of, source_table=source_table)}
-
-    def _item(self, source: PocSource, around: Surroundings, name: str, read: Read | Damaged, canonical: Canonical) -> Item:
-        if isinstance(read, Damaged):
-            return self._damaged(name, read)
-        found = translate(source)[name](around, read.at, read.values)
-        if found is None:
-            return Item(str(read.at), None, b"", (), (), (), 0, Told(None, None, "", ()))
-        told = found
-        if around.merged and told.row is not None:
-            joined = _joined(around, name, read, told)
-            if isinstance(joined, Item):
-                return joined
-            told = joined
-        if told.row is None:
-            reject = self._reject(name, told, "rejected", told.why[0], self._original(source, name, read))
-            return Item(str(read.at), None, b"", (reject,), told.why[:1], (), 1, told)
-        row = told.row
-        rejects: tuple[Row, ...] = ()
-        if rules.lossy(told.why):
-            kept = self._original(source, name, read)
-            rejects = tuple(self._reject(name, told, "repaired", code, kept) for code in told.why if rules.RULES[code].kind == "repaired")
-        plain = canonical.plain(row)
-        beside: tuple[tuple[Table, Row], ...] = ()
-        if name == "users":
-            # Sealed when the batch is written: the keys of a whole batch are made at once.
-            event = audit.opening(self.target.vault, UUID(row[0]), "account.promoted", self.began_at)
-            beside = _chain(event)
-        return Item(str(read.at), self._words_sealed(name, row), plain, rejects, told.why, beside, int(name != "no_preferences"), told)
-
-    def _words_sealed(self, name: str, row: Row) -> Row:
-        if name == "session_feedback" and row[5] is not None:
-            sealed = self.target.vault.seal(str(row[1]), "session_feedback.feedback_text", str(row[0]), row[5])
-            return (*row[:5], sealed, *row[6:])
-        return join.sealed_fields(into_table(name), row, self.target.vault.seal) if name in _SEALED else row
-
-    def _damaged(self, name: str, read: Damaged) -> Item:
-        key = f"rows {read.first} to {read.last}" if read.first != read.last else f"row {read.first}"
-        told = Told(None, None, key, ("unreadable",))
-        reject = self._reject(name, told, "rejected", "unreadable", None)
-        return Item(str(read.last), None, b"", (reject,), told.why, (), read.last - read.first + 1, told)
-
-    @staticmethod
-    def _original(source: PocSource, name: str, read: Read) -> str:
-        whole = source.everything_of(name, read.at)
-        if whole.get("password_hash") is not None:
-            whole["password_hash"] = None  # of no use to anybody but a thief
-        return rules.original(list(whole), list(whole.values()))
-
-    def _reject(self, name: str, told: Told, outcome: str, reason: str, original: str | None) -> Row:
-        """A row of promotion_rejects, its original still open."""
-        source_table = "users" if name == "no_preferences" else name
-        owner = told.owner or NOBODY
-        key = made_key(told.key)
-        return (owner, rules.made_id(f"reject {source_table}", f"{key}\0{reason}", rules.FIRST_MS), source_table, key, outcome, reason[:40], original)
 
     # --- batches
 
@@ -427,8 +341,8 @@ class Run:
         if item.row is None:
             raise ConstraintBroken(constraint)
         kept = json.dumps(dict(zip(bulk.columns(into_table(name)), item.told.row or item.row, strict=True)))
-        reject = self._reject(name, item.told, "rejected", f"refused:{constraint}", kept)
-        return item._replace(row=None, canonical=b"", beside=(), why=("refused",), rejects=(*item.rejects, reject))
+        refused = reject(name, item.told, "rejected", f"refused:{constraint}", kept)
+        return item._replace(row=None, canonical=b"", beside=(), why=("refused",), rejects=(*item.rejects, refused))
 
     def _write(self, step: Step, into: Table, items: list[Item]) -> Step:
         with self.target.vault.keys.steady():
@@ -439,7 +353,7 @@ class Run:
         rows = [item.row for item in items if item.row is not None]
         if into is USERS and isinstance(self.source, PocSource):
             self.target.vault.keys.keep({UUID(str(row[0])): None for row in rows})
-        rejects = [self.sealed(reject) for item in items for reject in item.rejects]
+        rejects = [self.sealed(kept) for item in items for kept in item.rejects]
         after.counts["read"] += sum(item.read for item in items)
         after.counts.update(code for item in items for code in item.why)
         after.digest.add_all(item.canonical for item in items if item.row is not None)
@@ -479,14 +393,14 @@ class Run:
         if at is not None:
             self._months |= wanted
 
-    def sealed(self, reject: Row) -> Row:
-        if reject[-1] is None:
-            return reject
-        owner, key = UUID(reject[0]), UUID(reject[1])
+    def sealed(self, kept: Row) -> Row:
+        if kept[-1] is None:
+            return kept
+        owner, key = UUID(kept[0]), UUID(kept[1])
         try:
-            return (*reject[:-1], self.target.vault.seal(owner, "promotion_rejects.original", key, reject[-1]))
+            return (*kept[:-1], self.target.vault.seal(owner, "promotion_rejects.original", key, kept[-1]))
         except NotFound:  # a person of whom the database took no row
-            return (NOBODY, *reject[1:-1], self.target.vault.seal(UUID(int=0), "promotion_rejects.original", key, reject[-1]))
+            return (NOBODY, *kept[1:-1], self.target.vault.seal(UUID(int=0), "promotion_rejects.original", key, kept[-1]))
 
     def _with_contact(self, item: Item) -> Row:
         """The row of users with address and number sealed and findable."""
@@ -534,7 +448,8 @@ class Run:
             at = _stamp(row["created_at"])
             if behind is not None and state[who]["known"] and who not in behind:
                 continue
-            flags[who] |= set(effects.red_flags(*(msgspec.json.decode(text) for text in (row["physical"], row["mental"]) if text)))
+            if told := [msgspec.json.decode(text) for text in (row["physical"], row["mental"]) if text]:
+                flags[who] |= set(effects.red_flags(*told))
             if who in others or row["more"] or state[who]["known"] or not state[who]["allowed"]:
                 others.setdefault(who, at)
             else:
@@ -614,7 +529,7 @@ class Run:
             for item in self.own_items(source, each, bulk.rows(read, each, person=self.person, after=after)):
                 held.append(item)
                 size += sum(len(value) for value in item.told.row or () if value)
-                if len(held) >= self.batch_rows or size >= _BATCH_BYTES:
+                if len(held) >= self.batch_rows or size >= BATCH_BYTES:
                     self.take_keys(source, held)
                     self._commit(step, each, held)
                     held, size = [], 0
@@ -638,8 +553,8 @@ class Run:
                 plain = verdict.plain if verdict else canonical(row)
             except UNREADABLE:
                 kept = json.dumps(dict(zip(names, row, strict=True)))
-                reject = self._reject(each.name, told, "rejected", "unreadable", kept)
-                yield Item(position, None, b"", (reject,), ("unreadable",), (), 1, told)
+                unreadable = reject(each.name, told, "rejected", "unreadable", kept)
+                yield Item(position, None, b"", (unreadable,), ("unreadable",), (), 1, told)
                 continue
             if verdict is not None:
                 yield self._judged(source, each, position, verdict)
@@ -656,7 +571,7 @@ class Run:
         told = Told(verdict.row, verdict.owner, position, (verdict.rule,))
         rejects: tuple[Row, ...] = ()
         if verdict.original is not None:
-            rejects = (self._reject(each.name, told, rules.RULES[verdict.rule].kind, verdict.rule, verdict.original),)
+            rejects = (reject(each.name, told, rules.RULES[verdict.rule].kind, verdict.rule, verdict.original),)
         row = self._indexed_anew(source, verdict.row) if verdict.row is not None and each is USERS else verdict.row
         return Item(position, row, verdict.plain, rejects, told.why, (), 1, told)
 
@@ -772,38 +687,6 @@ def _few_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def into_table(step: str) -> Table:
-    """Where the rows of a step go."""
-    return table(_TABLE_OF.get(step, step))
-
-
-def made_key(text: str) -> str:
-    """An old key as the column takes it."""
-    clean = text.replace("\0", "").encode("utf-8", "replace").decode()
-    return clean if len(clean) <= 200 else clean[:197] + "..."
-
-
-def _joined(around: Surroundings, name: str, read: Read, told: Told) -> Item | Told:
-    """What becomes of the account and preferences of somebody who is here already; other rows stay what they are."""
-    key = read.values[1 if name == "user_preferences" else 0]
-    if name not in ("users", "user_preferences", "no_preferences") or key not in around.merged:
-        return told
-    if name == "users":
-        return Item(str(read.at), None, b"", (), ("merged",), (), 1, Told(None, around.merged[key], told.key, ("merged",)))
-    if name == "no_preferences":
-        return Item(str(read.at), None, b"", (), (), (), 0, told)
-    return Told(None, told.owner, told.key, ("preferences_here",))
-
-
-def _chain(event: audit.Event) -> tuple[tuple[Table, Row], ...]:
-    who = str(event.user_id)
-    at = rules.stamp(int(event.at.timestamp() * 1000))
-    return (
-        (EVENTS, (who, str(event.seq), at, event.actor, event.action, event.detail, event.prior, event.mac)),
-        (HEADS, (who, str(event.seq), event.mac)),
-    )
-
-
 def _profile_id(user_id: str, first_at: str) -> str:
     return rules.made_id("neural_profiles", user_id, rules.moment_ms(first_at.encode()) or rules.FIRST_MS)
 
@@ -812,17 +695,6 @@ def _flags(found: set[str]) -> list[str]:
     return [f"adverse:{flag}" for flag in sorted(found)]
 
 
-def translate(source: PocSource) -> dict[str, Callable[..., Told | None]]:
-    """What makes a row of each step of the source one of ours."""
-    return flat.TRANSLATE if isinstance(source, FlatSource) else TRANSLATE
-
-
 def _stamp(moment: object) -> str:
     """A time as either engine gives it, in the catalogue's form."""
     return rules.stamp(int(moment.timestamp() * 1000)) if isinstance(moment, dt.datetime) else str(moment)
-
-
-TRANSLATE: dict[str, Callable[..., Told | None]] = {
-    "users": rules.user, "user_preferences": rules.preferences, "sessions": rules.session, "session_feedback": rules.feedback,
-    "no_preferences": rules.no_preferences,
-}  # fmt: skip

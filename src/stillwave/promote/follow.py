@@ -27,10 +27,11 @@ from stillwave.db.sqlite import moved_file
 from stillwave.errors import Conflict
 from stillwave.promote import report as reports
 from stillwave.promote import verify
-from stillwave.promote.copy import EVENTS, MONTH_AT, REJECTS, Run, Step
+from stillwave.promote.copy import MONTH_AT, REJECTS, Run, Step
 from stillwave.promote.join import HEADS, UNREADABLE
 from stillwave.promote.report import Report
 from stillwave.promote.sources import OwnSource
+from stillwave.promote.translate import EVENTS
 
 _AT_ONCE = 50  # people in one transaction
 

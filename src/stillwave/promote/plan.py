@@ -12,9 +12,10 @@ import msgspec
 from stillwave.accounts import passwords
 from stillwave.accounts.actions import BACKGROUNDS
 from stillwave.promote import join, rules
-from stillwave.promote.copy import Run, translate
+from stillwave.promote.copy import Run
 from stillwave.promote.rules import Surroundings
 from stillwave.promote.sources import Damaged, OwnSource, PocSource
+from stillwave.promote.translate import translate
 
 _LOOKED_AT = 200_000  # rows of a table; larger ones are extrapolated
 # Copying, sealing, checking and learning, against translating alone: measured on one machine with bench/promotion.py.

@@ -19,11 +19,12 @@ from stillwave.db.handle import Query
 from stillwave.db.seal import SealBroken
 from stillwave.db.tables import HUNDREDTHS, TABLES, Column, Table, table
 from stillwave.promote import rules
-from stillwave.promote.copy import REJECTS, Run, Step, into_table, made_key, translate
+from stillwave.promote.copy import REJECTS, Run, Step
 from stillwave.promote.flat import FlatSource
 from stillwave.promote.join import SQL, Joins
 from stillwave.promote.rules import Surroundings
 from stillwave.promote.sources import OwnSource, PocSource, key_text
+from stillwave.promote.translate import into_table, made_key, translate
 
 _LOOKED_AT_ONCE = 5000
 _NEAR = 1e-6  # the learned numbers of two engines
