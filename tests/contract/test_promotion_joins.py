@@ -340,6 +340,28 @@ def test_somebody_who_left_and_lived_elsewhere_comes_back(meeting: Meeting, home
     back.close()
 
 
+@pytest.mark.parametrize("engine", ["postgres"])
+def test_both_in_one_data_folder(settings: Settings, homes: Homes, tmp_path: Path) -> None:
+    """Somebody served PostgreSQL from the folder where the embedded database was: one key store, one folder of sound."""
+    folder = tmp_path / "one"
+    shutil.copytree(homes.there.data_dir, folder)
+    target = open_database(msgspec.structs.replace(settings, data_dir=folder))
+    migrate.require_key(target)
+    mine = _sign_up(target, Person("Demo", DEMO_EMAIL, "+41446681877", ""))
+    source = _own(msgspec.structs.replace(homes.there, data_dir=folder))
+    sealed = (source.audio / FILE).read_bytes()
+    run = Run(source, target, NOW, merge=True, audio=folder / "audio")
+    run.copy()
+    check(run)
+    after = _everything(target, mine)
+    assert len(after["sessions"]) > 50
+    assert FILE not in {row["file_path"] for row in after["audio_files"]}
+    assert (source.audio / FILE).read_bytes() == sealed
+    assert [row["reason"] for row in after["promotion_rejects"] if row["source_table"] == "audio_files"] == ["file_taken"]
+    source.close()
+    _close(target)
+
+
 def test_every_table_of_people_has_a_rule(meeting: Meeting) -> None:
     assert rules.JOINED.keys() == {each.name for each in meeting.source.tables()}
     assert set(rules.JOINED.values()) | {reason for reason, _ in rules.ONE_EACH.values()} <= rules.RULES.keys()

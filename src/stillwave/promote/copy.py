@@ -137,7 +137,7 @@ class Run:
 
     def _join(self, joined: Step) -> None:
         if joined.position and isinstance(self.source, OwnSource):
-            self.joiner = Joiner(msgspec.json.decode(joined.position, type=Joins), self.source, self.target)
+            self.joiner = Joiner(msgspec.json.decode(joined.position, type=Joins), self.source, self.target, one_folder=self._one_folder(self.source))
             self.target.vault.keys.create(UUID(int=0))
 
     def _begin(self, first: Step, joined: Step) -> None:
@@ -581,7 +581,7 @@ class Run:
         names = bulk.columns(files)
         who, what, size = (names.index(name) for name in ("user_id", "file_path", "size_bytes"))
         folder = self._audio
-        if step.done or folder is None or (folder.exists() and source.audio.exists() and folder.samefile(source.audio)):
+        if step.done or folder is None or self._one_folder(source):
             return
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with source.database.read(right="operator") as tx:
@@ -602,6 +602,10 @@ class Run:
         step.done = True
         with self.target.write(right="operator") as tx:
             self.save(tx, step)
+
+    def _one_folder(self, source: OwnSource) -> bool:
+        folder = self._audio
+        return folder is not None and folder.exists() and source.audio.exists() and folder.samefile(source.audio)
 
     def take_keys(self, source: OwnSource, items: list[Item]) -> None:
         """Everybody whose rows these are has their key in the target's store, wrapped for its root key."""

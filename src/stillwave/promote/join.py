@@ -125,8 +125,9 @@ class Verdict(NamedTuple):
 class Joiner:
     """Judges the rows of one source, table by table, in the order of their keys."""
 
-    def __init__(self, joins: Joins, source: OwnSource, target: Target) -> None:
+    def __init__(self, joins: Joins, source: OwnSource, target: Target, *, one_folder: bool) -> None:
         self.joins, self._source, self._target = joins, source, target
+        self._one_folder = one_folder  # both keep their sound in one place, where no file can be under two keys
         self._of = ("", "")
         self._keys: dict[tuple[str | None, ...], bytes] = {}
         self._free: set[tuple[str | None, ...]] = set()
@@ -171,8 +172,10 @@ class Joiner:
         reason, columns = rules.ONE_EACH.get(each.name, ("", None))
         if columns is not None and _part(each, moved, columns) in self._free:
             return Verdict(twin, reason, original=kept)
-        if each is FILES and moved[names.index("file_path")] in self._file_names():
-            return Verdict(twin, "file_taken", original=kept)
+        if each is FILES:
+            under_another_key = self._one_folder and who != twin and moved[names.index("size_bytes")] is not None
+            if under_another_key or moved[names.index("file_path")] in self._file_names():
+                return Verdict(twin, "file_taken", original=kept)
         return Verdict(twin, rule, moved, plain)
 
     def _renumbered(self, row: Row, who: str) -> Verdict:

@@ -96,7 +96,7 @@ RULES: dict[str, Rule] = {
     "day_here": Rule("--merge", "rejected", "a diary day that is kept here as well: the one here stays"),
     "screening_here": Rule("--merge", "rejected", "their answers to the safety questions, and clearances: those here count, or are asked for; no clearance from there lifts a block here"),
     "base_here": Rule("--merge", "rejected", "what they taught in sessions that are gone, where that is known here as well: two such sums cannot be put in order"),
-    "file_taken": Rule("--merge", "rejected", "a sound file whose name is taken here; the sound is rendered anew when it is asked for"),
+    "file_taken": Rule("--merge", "rejected", "a sound file whose name is taken here, or of a person under two ids where both databases keep their sound in one folder; the sound is rendered anew when it is asked for"),
     "phone_taken": Rule("--merge", "repaired", "a new person's number that somebody else has here: a placeholder, and status phone_required"),
     "standing_still": Rule("--merge", "rejected", "who is in both and asked for erasure, or paused the use of their data, in either: nothing of theirs is copied or kept"),
     "erased_here": Rule("--merge", "rejected", "who was erased here does not come back: nothing of theirs is copied or kept"),
