@@ -359,7 +359,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _check("Schema", "months.made", "medium", "The coming months have their partitions", "GDPR 32(1)(b)",
            _months, "Let the worker run; it makes them hourly."),
     _check("Schema", "months.strays", "medium", "No row lies outside of its month", "GDPR 5(1)(e)",
-           _count(lambda facts: facts.strays, "rows in default partitions"), "Let the worker run; it moves them when it makes their month."),
+           _count(lambda facts: facts.strays, "rows in default partitions"), "Let the worker run; for months before the last 100 days: SELECT ensure_partitions(first day, last day)."),
     _check("Audit log", "log.chains", "high", "No event of the audit log was changed or removed", "HIPAA 312(b), 312(c)(1); GDPR 5(2); ASVS 16.4.2",
            _chains, "Run: stillwave audit-log verify. It names the chains. Treat it as a breach until you know better."),
     _check("Audit log", "log.append_only", "high", "The server can only add to it", "ASVS 16.4.2; HIPAA 312(b)",

@@ -21,7 +21,7 @@ SQL = Queries(Path(__file__).parent)
 _DECLARED = "neural_profiles.contraindications"
 _ANSWERS = "screenings.answers"
 _STATEMENT = "clearances.statement"
-_RECENT = dt.timedelta(days=100)
+_LOOKS = (dt.timedelta(days=45), dt.timedelta(days=200))  # back, one after the other; then at everything
 _BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -268,7 +268,7 @@ def heard_minutes(tx: Tx, user_id: UUID, since: dt.datetime, now: dt.datetime) -
 
 def before(tx: Tx, user_id: UUID, target_state: str, now: dt.datetime) -> Before | None:
     """The latest session with a beat to this state that was heard. It is looked for in recent months first."""
-    for since in (now - _RECENT, _BEGINNING):
+    for since in (*(now - look for look in _LOOKS), _BEGINNING):
         row = tx.one(_BeforeRow, SQL.session_before, user_id=user_id, target_state=target_state, since=since, now=now)
         if row is not None:
             rating = tx.value(SQL.latest_rating, user_id=user_id, session_id=row.id, start_time=row.start_time)

@@ -17,7 +17,7 @@ from stillwave.sound.programme import Programme
 SQL = Queries(Path(__file__).parent)
 _BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)  # start times are whole ones
-_RECENT = dt.timedelta(days=100)  # keen people fill a page by then
+_RECENT = dt.timedelta(days=180)  # most people fill a page by then; another look costs as much as five months more
 _FILTERED_AT_ONCE = 100  # sessions whose ratings are looked at together
 
 

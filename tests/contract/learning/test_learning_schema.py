@@ -1,5 +1,7 @@
 """Views, outbox, clean-up, partitions, mass deletion."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
@@ -199,6 +201,50 @@ def test_rows_of_a_month_in_the_default_partition_are_moved_when_the_month_is_ma
     assert postgres.run("SELECT count(*) FROM unlink_outbox WHERE user_id = ?", person) == [(2,)]
     with pytest.raises(psycopg.errors.InvalidParameterValue):
         postgres.run("SELECT ensure_partitions('2040-03-01', '2040-01-01')")
+
+
+@only_postgres
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_month_is_made_while_people_write_into_the_default_partition(postgres: Database, postgres_url: str, killed: bool) -> None:
+    """What they changed after it was copied is copied again; one who is killed there has changed nothing."""
+    start = datetime(2040, 2, 3, tzinfo=UTC)
+    person = postgres.person()
+    kept, heard, gone = (postgres.session(person, start + n * DAY, target_frequency=10.0) for n in range(3))
+    elsewhere = postgres.session(person, datetime(2041, 5, 6, tzinfo=UTC))
+    for session in (kept, heard, gone, elsewhere):
+        postgres.feedback(person, session, session[1], rating=4)
+        audio(postgres, person, session, "a", session[1], 1)
+    tables = ("sessions", "session_feedback", "audio_files", "profile_history", "neural_profiles", "unlink_outbox")
+
+    def rows(database: Database) -> list[object]:
+        return [database.run(f"SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {table} AS t") for table in tables]
+
+    with psycopg.connect(postgres_url) as connection, psycopg.connect(postgres_url, autocommit=True) as maker, ThreadPoolExecutor(1) as pool:
+        writer = Database(connection, "postgres")
+        for text in ("UPDATE sessions SET position_s = 60", "UPDATE session_feedback SET rating = 1", "UPDATE audio_files SET size_bytes = 5"):
+            writer.run(f"{text} WHERE user_id = ? AND {'id' if 'sessions' in text else 'session_id'} = ANY (?)", person, [heard[0], elsewhere[0]])
+        writer.run("DELETE FROM sessions WHERE id = ?", gone[0])
+        writer.feedback(person, writer.session(person, start + 5 * DAY), start + 5 * DAY, rating=2)
+        making = pool.submit(maker.execute, "SELECT ensure_partitions('2040-01-01', '2040-03-01')")
+        waiting = "SELECT pid FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND pid = ?"
+        while not postgres.run(waiting, maker.info.backend_pid):
+            assert not making.done()
+            time.sleep(0.01)
+        if killed:
+            postgres.run("SELECT pg_terminate_backend(?)", maker.info.backend_pid)
+            with pytest.raises(psycopg.OperationalError):
+                making.result()
+            assert postgres.run("SELECT to_regclass('sessions_y2040m02')") == [(None,)]
+        after = rows(writer)
+        connection.commit()
+        if not killed:
+            making.result()
+    assert rows(postgres) == after
+    assert postgres.run("SELECT ensure_partitions('2040-01-01', '2040-03-01')") == [(9 if killed else 0,)]
+    assert rows(postgres) == after
+    for table, count in (("sessions", 3), ("session_feedback", 3), ("audio_files", 2)):
+        assert postgres.run(f"SELECT count(*) FROM {table}_y2040m02") == [(count,)]
+        assert postgres.run(f"SELECT count(*) FROM {table}_default") == [(1,)]
 
 
 def test_no_postgres_script_holds_a_percent_sign() -> None:
