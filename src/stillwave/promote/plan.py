@@ -19,7 +19,7 @@ from stillwave.promote.translate import translate
 
 _LOOKED_AT = 200_000  # rows of a table; larger ones are extrapolated
 # Copying, sealing, checking and learning, against translating alone: measured on one machine with bench/promotion.py.
-_TIMES_TRANSLATING = 12
+_TIMES_TRANSLATING = 7
 _OWN_ROWS_A_SECOND = 5000
 _YEAR = dt.timedelta(days=365)
 
