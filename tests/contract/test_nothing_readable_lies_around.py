@@ -103,7 +103,7 @@ def test_the_embedded_files_do_not_even_say_what_they_are(planted: tuple[Served,
         assert file.stat().st_mode & 0o077 == 0
     sounds = list(Path(settings.audio_dir).glob("*"))
     assert [sound.suffix for sound in sounds] == [".swf"]
-    assert b"fLaC" not in sounds[0].read_bytes()
+    assert b"fLaC" not in sounds[0].read_bytes()[:1000]  # four letters in megabytes of chance turn up now and then
     assert settings.data_dir.stat().st_mode & 0o077 == 0
 
 
