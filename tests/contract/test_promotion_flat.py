@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,9 +23,10 @@ from stillwave.promote import plan, rules
 from stillwave.promote.copy import Run
 from stillwave.promote.flat import FlatSource
 from stillwave.settings import Settings
-from tests.cast import ALICE, BOB, CHARLIE, NOW, ROOT_KEY
+from tests.cast import ALICE, BOB, CHARLIE, NOW
 from tests.conftest import _postgres_copy
 from tests.contract.test_promotion import END, MADE, PHC, START, check, close, digests, export, rejects
+from tests.killed import promoted_by_force
 from tests.rows import id_at
 
 # As it is printed, without the references that are printed twice. The trigger's function does nothing there either.
@@ -283,26 +283,6 @@ def test_the_old_system_stays_in_use_and_a_second_run_brings_the_rest(settings: 
     close(third)
 
 
-_KILLED = """
-import datetime as dt, os, signal, sys
-from stillwave.db.database import open_database
-from stillwave.promote.copy import Run
-from stillwave.promote.flat import FlatSource
-from stillwave.settings import load
-left = int(sys.argv[2])
-class Short(Run):
-    batch_rows = 3
-    def save(self, tx, step):
-        global left
-        left -= 1
-        if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
-        super().save(tx, step)
-settings = load({name: value for name, value in os.environ.items() if value})
-Short(FlatSource(sys.argv[1]), open_database(settings), dt.datetime(2026, 11, 25, 10, tzinfo=dt.UTC), audio=settings.audio_dir).copy()
-"""
-
-
 def test_ended_by_force_again_and_again_it_ends_the_same(settings: Settings, url: str, settings_on: Any, engine: str) -> None:
     dirty(url)
     quiet = run(url, settings)
@@ -310,13 +290,7 @@ def test_ended_by_force_again_and_again_it_ends_the_same(settings: Settings, url
     wanted = digests(quiet)
     close(quiet)
     killed = settings_on(engine)
-    codes: list[int] = []
-    while not codes or codes[-1] == -signal.SIGKILL:
-        codes.append(subprocess.run(
-            [sys.executable, "-c", _KILLED, url, str(4 + 3 * len(codes))], check=False, timeout=120,
-            env={**os.environ, "STILLWAVE_DATA_DIR": str(killed.data_dir), "STILLWAVE_ROOT_KEY": ROOT_KEY,
-                 "STILLWAVE_DATABASE_URL": killed.database_url or ""},
-        ).returncode)  # fmt: skip
+    codes = promoted_by_force(url, killed, first=4, more=3, batch_rows=3)
     assert (codes[-1], len(codes) > 2) == (0, True)
     after = run(url, killed)
     check(after)
