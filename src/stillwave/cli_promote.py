@@ -19,7 +19,7 @@ import typer
 
 from stillwave import errors
 from stillwave.cli_sound import plain, say
-from stillwave.settings import Settings, load
+from stillwave.settings import POSTGRES, Settings, load
 
 if TYPE_CHECKING:
     from stillwave.db.database import PostgresDatabase, SqliteDatabase
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from stillwave.promote.sources import OwnSource, PocSource
 
 _SOME_REJECTED = 3
-_POSTGRES = ("postgresql://", "postgres://")
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but what went wrong.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the report here: .txt, .json or .html.")]
@@ -60,7 +59,7 @@ def promote(
     from stillwave.promote import sources
 
     _check_report(report)
-    if merge and source.startswith(_POSTGRES):
+    if merge and source.startswith(POSTGRES):
         raise errors.BadInput("--merge", "does not take flat tables", "a new folder as --to first; then that folder as --from, with --merge")
     opened, file = _open_source(source, from_key)
     try:
@@ -148,7 +147,7 @@ def _open_source(given: str, from_key: Path | None) -> tuple[PocSource | OwnSour
     """What is promoted, and its file where it is one."""
     from stillwave.promote import flat, sources
 
-    if given.startswith(_POSTGRES):
+    if given.startswith(POSTGRES):
         return flat.FlatSource(given), Path()
     if "://" in given:
         raise errors.BadInput("--from", "is an address of an unknown kind", "a file, a folder, or postgresql://user:password@host/database")
@@ -175,7 +174,7 @@ def _source_key(source: Path, given: Path | None) -> RootKey | None:
 
 
 def _target(to: str) -> Settings:
-    if to.startswith(_POSTGRES):
+    if to.startswith(POSTGRES):
         return load({**os.environ, "STILLWAVE_DATABASE_URL": to})
     if "://" in to:
         raise errors.BadInput("--to", "is an address of an unknown kind", "postgresql://user:password@host/database, or a folder")

@@ -10,6 +10,8 @@ import msgspec
 
 from stillwave.errors import CannotStart
 
+POSTGRES = ("postgresql://", "postgres://")  # how a URL of one begins
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator can set. `docs/operating.md` lists every name."""
@@ -73,7 +75,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     home = environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     data_dir = Path(read("DATA_DIR") or Path(home) / "stillwave").expanduser().absolute()
     database_url = read("DATABASE_URL")
-    if database_url and not database_url.startswith(("postgresql://", "postgres://")):
+    if database_url and not database_url.startswith(POSTGRES):
         raise CannotStart(
             "STILLWAVE_DATABASE_URL must start with postgresql:// "
             "(leave it unset for the embedded database)."

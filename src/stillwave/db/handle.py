@@ -93,6 +93,10 @@ class Tx(Protocol):
         """The first row as `shape` (a msgspec Struct), or None."""
         ...
 
+    def stored(self, shape: type[T], query: Query, /, **values: object) -> T:
+        """The row that an `INSERT ... RETURNING` stored, as `shape`."""
+        ...
+
     def all(self, shape: type[T], query: Query, /, **values: object) -> list[T]:
         """Every row as `shape`."""
         ...
@@ -124,6 +128,9 @@ class Reading:
     def one(self, shape: type[T], query: Query, /, **values: object) -> T | None:
         found = self.rows(query, **values)
         return msgspec.convert(found[0], shape, strict=False) if found else None
+
+    def stored(self, shape: type[T], query: Query, /, **values: object) -> T:
+        return msgspec.convert(self.rows(query, **values)[0], shape, strict=False)
 
     def all(self, shape: type[T], query: Query, /, **values: object) -> list[T]:
         return [msgspec.convert(row, shape, strict=False) for row in self.rows(query, **values)]

@@ -50,13 +50,10 @@ def insert(
     tx: Tx, user_id: UUID, feedback_id: UUID, session_id: UUID, answer: Answer, told: Told, now: dt.datetime
 ) -> FeedbackRow:
     """The feedback is stored; the database has learned from it when this returns."""
-    row = tx.one(
+    return tx.stored(
         FeedbackRow, SQL.insert_feedback, user_id=user_id, id=feedback_id, session_id=session_id,
         start_time=moment(session_id), now=now, **_columns(tx, user_id, feedback_id, answer, told),
     )  # fmt: skip
-    if row is None:
-        raise RuntimeError("the database did not show the feedback it stored")
-    return row
 
 
 def replace(tx: Tx, user_id: UUID, row: FeedbackRow, answer: Answer, told: Told) -> None:

@@ -32,7 +32,7 @@ INSERT INTO screenings (user_id, id, version, answered_at, answers, wording_sha2
 VALUES (:user_id, :id, :version, :now, :answers, :wording_sha256);
 
 -- name: latest_screening
-SELECT id, version, answered_at, answers, wording_sha256 FROM screenings
+SELECT id, answers FROM screenings
 WHERE user_id = :user_id ORDER BY answered_at DESC, id DESC LIMIT 1;
 
 -- name: insert_clearance!

@@ -27,8 +27,10 @@ UPDATE neural_profiles
 SET contraindications = (
     SELECT json_group_array(value) FROM (
         SELECT value FROM json_each(neural_profiles.contraindications)
-        UNION
-        SELECT value FROM json_each(:flags)))
+        UNION ALL
+        SELECT value FROM (
+            SELECT value FROM json_each(:flags)
+            WHERE value NOT IN (SELECT value FROM json_each(neural_profiles.contraindications)) ORDER BY value)))
 WHERE user_id = :user_id;
 
 -- name: rebuild!

@@ -84,10 +84,7 @@ class ScreeningRow(msgspec.Struct, frozen=True):
     """A screening; `answers` is sealed."""
 
     id: UUID
-    version: int
-    answered_at: dt.datetime
     answers: str
-    wording_sha256: str | None
 
 
 class ClearanceRow(msgspec.Struct, frozen=True):

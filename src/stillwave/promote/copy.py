@@ -33,11 +33,13 @@ from stillwave.db.seal import SealBroken, SealedWriter, read_sealed
 from stillwave.db.tables import Table, table
 from stillwave.errors import Conflict, ConstraintBroken, NotFound, StorageFull, Unavailable
 from stillwave.profiles import effects
+from stillwave.profiles.actions import stick_flags
+from stillwave.profiles.screening import ADVERSE
 from stillwave.promote import join, learn, rules
 from stillwave.promote.flat import FlatSource
 from stillwave.promote.join import HEADS, NOBODY, SQL, UNREADABLE, USERS, Joiner, Joins, Target, Verdict
 from stillwave.promote.rules import Surroundings, Told
-from stillwave.promote.sources import Damaged, OwnSource, PocSource, key_text
+from stillwave.promote.sources import Damaged, OwnSource, PocSource, key_text, read_from
 from stillwave.promote.translate import BATCH_BYTES, EVENTS, Item, Translation, into_table, reject
 
 Progress = Callable[[str, int, int], None]  # step, rows done, rows there are
@@ -313,10 +315,9 @@ class Run:
         if step.position is None:
             return set(), set()
         text = f"SELECT id FROM {into.name}"  # noqa: S608  a name of the catalogue
-        source_table = "users" if step.name == "no_preferences" else step.name
         with self.target.read(right="operator") as tx:
             arrived = {str(row["id"])[14:] for row in tx.rows(Query("ids", text, text))}
-            return arrived, {str(row["source_key"]) for row in tx.rows(SQL.rejected_of, source_table=source_table)}
+            return arrived, {str(row["source_key"]) for row in tx.rows(SQL.rejected_of, source_table=read_from(step.name))}
 
     # --- batches
 
@@ -467,20 +468,10 @@ class Run:
             for name, rows in filled.items():
                 bulk.fill(tx, table(name), rows)
         for who in others:
-            if flags[who] and state[who]["known"]:
-                self._stick(tx, who, _flags(flags[who]))
+            if state[who]["known"]:
+                stick_flags(tx, UUID(who), tuple(flags[who]), self.now)
             tx.run(SQL.rebuild, user_id=UUID(who))
         return {"copied": len(found.profiles), "rebuilt": len(others)}
-
-    def _stick(self, tx: AnyTx, who: str, flags: list[str]) -> None:
-        """The red flags that a person told of stand in the profile that is there."""
-        at = bulk.columns(join.PROFILES).index("contraindications")
-        (row,) = list(bulk.rows(tx, join.PROFILES, person=UUID(who)))
-        entries = json.loads(row[at] or "[]")
-        entries += [flag for flag in flags if flag not in entries]
-        with bulk.unguarded(tx, [join.PROFILES]):
-            bulk.clear(tx, join.PROFILES, UUID(who))
-            bulk.fill(tx, join.PROFILES, [(*row[:at], json.dumps(entries), *row[at + 1 :])])
 
     # --- a database of ours
 
@@ -696,7 +687,7 @@ def _profile_id(user_id: str, first_at: str) -> str:
 
 
 def _flags(found: set[str]) -> list[str]:
-    return [f"adverse:{flag}" for flag in sorted(found)]
+    return [ADVERSE + flag for flag in sorted(found)]
 
 
 def _stamp(moment: object) -> str:

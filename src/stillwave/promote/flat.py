@@ -24,7 +24,7 @@ from stillwave.profiles.rules import STATES
 from stillwave.profiles.screening import CONDITIONS, OTHER
 from stillwave.promote import rules
 from stillwave.promote.rules import FIRST_MS, Old, Surroundings, Told, words
-from stillwave.promote.sources import Damaged, PocSource, Read, Shape
+from stillwave.promote.sources import Damaged, PocSource, Read, Shape, read_from
 
 # The columns we know; those before the bar must be there.
 COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -128,7 +128,7 @@ class FlatSource(PocSource):
 
     def count(self, step: str) -> int:
         """How many rows the table has."""
-        table = "users" if step == "no_preferences" else step
+        table = read_from(step)
         return int(self._all(f"SELECT count(*) FROM {table}")[0][0]) if table in self.shapes else 0  # noqa: S608  names of ours
 
     def top(self, table: str) -> int:
@@ -168,7 +168,7 @@ class FlatSource(PocSource):
         """The whole row that was read last, with columns that are not ours."""
         if self._current[0] != at:
             raise LookupError("only the row that was read last is known whole")
-        table = "users" if step == "no_preferences" else step
+        table = read_from(step)
         found = self._all(f"SELECT to_json(t) FROM {table} t WHERE t.id::text = %s", _name(self._current[1]))  # noqa: S608  names of ours
         return dict(found[0][0]) if found else {}
 
@@ -203,7 +203,7 @@ class FlatSource(PocSource):
 
     def _select(self, step: str) -> str:
         """Number, own columns and those of the rows it points to, all as text; and whether a later row of the same thing counts."""
-        table = "users" if step == "no_preferences" else step
+        table = read_from(step)
         must, may = COLUMNS[table]
         own = ", ".join(f"{self._named('t', table, name)} AS {name}" for name in must + may)
         more, joins, where = "", "", ""

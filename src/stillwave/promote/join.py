@@ -21,7 +21,7 @@ from stillwave.db.database import PostgresDatabase, Queries, SqliteDatabase
 from stillwave.db.seal import PREFIX, SealBroken
 from stillwave.db.tables import TEXTS, Table, table
 from stillwave.errors import NotFound
-from stillwave.profiles.screening import OTHER
+from stillwave.profiles.screening import ADVERSE, OTHER
 from stillwave.promote import rules
 from stillwave.promote.sources import OwnSource
 
@@ -236,10 +236,10 @@ class Joiner:
         entries = json.loads(ours[at] or "[]") if ours else []
         known = _conditions(entries, twin, self._target.vault.open)
         missing = [one for one in _conditions(json.loads(theirs[at] or "[]"), UUID(theirs[1]), self._source.vault.open) if one not in known]
-        declared = [one for one in missing if not one.startswith("adverse:")]
+        declared = [one for one in missing if not one.startswith(ADVERSE)]
         if declared:
             entries.append(self._target.vault.seal(twin, _DECLARED, twin, json.dumps(declared)))
-        entries += [one for one in missing if one.startswith("adverse:")]
+        entries += [one for one in missing if one.startswith(ADVERSE)]
         row = ours or (theirs[0], str(twin), *theirs[2:])
         return (*row[:at], json.dumps(entries), *row[at + 1 :])
 

@@ -35,6 +35,11 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 POC_STEPS = ("users", "user_preferences", "no_preferences", "sessions", "session_feedback")
 
 
+def read_from(step: str) -> str:
+    """The table of the source that a step reads."""
+    return "users" if step == "no_preferences" else step
+
+
 class Read(NamedTuple):
     """A row of the source: its place, its own columns, then those of the rows it points to."""
 
@@ -113,7 +118,7 @@ class PocSource:
 
     def count(self, step: str) -> int:
         """How many rows the table has; as far as its pages can be read."""
-        table = "users" if step == "no_preferences" else step
+        table = read_from(step)
         if table not in self.shapes:
             return 0
         try:
@@ -156,7 +161,7 @@ class PocSource:
 
     def own_columns(self, step: str) -> tuple[str, ...]:
         """The names of a row's own columns, which come first."""
-        table = "users" if step == "no_preferences" else step
+        table = read_from(step)
         must, may = COLUMNS[table]
         return must + may
 
@@ -169,7 +174,7 @@ class PocSource:
 
     def everything_of(self, step: str, at: int) -> dict[str, Old]:
         """The whole row, with columns that are not ours."""
-        table = "users" if step == "no_preferences" else step
+        table = read_from(step)
         cursor = self._file.execute(f"SELECT * FROM {table} WHERE rowid = ?", (at,))  # noqa: S608  a name of ours
         row = cursor.fetchone()
         return dict(zip((column[0] for column in cursor.description), row, strict=True)) if row else {}

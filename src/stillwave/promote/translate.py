@@ -15,7 +15,7 @@ from stillwave.promote import flat, join, rules
 from stillwave.promote.flat import FlatSource
 from stillwave.promote.join import HEADS, NOBODY
 from stillwave.promote.rules import Surroundings, Told
-from stillwave.promote.sources import Damaged, PocSource, Read
+from stillwave.promote.sources import Damaged, PocSource, Read, read_from
 
 EVENTS = table("audit_events")
 _TABLE_OF = {"no_preferences": "user_preferences"}
@@ -108,7 +108,7 @@ class Translation:
 
 def reject(name: str, told: Told, outcome: str, reason: str, original: str | None) -> Row:
     """A row of promotion_rejects, its original still open."""
-    source_table = "users" if name == "no_preferences" else name
+    source_table = read_from(name)
     owner = told.owner or NOBODY
     key = made_key(told.key)
     return (owner, rules.made_id(f"reject {source_table}", f"{key}\0{reason}", rules.FIRST_MS), source_table, key, outcome, reason[:40], original)

@@ -87,10 +87,7 @@ class Named(msgspec.Struct, frozen=True):
 
 def insert(tx: Tx, user_id: UUID, session_id: UUID, **columns: object) -> SessionRow:
     """The session is stored; it begins at the time inside its id."""
-    row = tx.one(SessionRow, SQL.insert_session, user_id=user_id, id=session_id, start_time=moment(session_id), **columns)
-    if row is None:
-        raise RuntimeError("the database did not show the session it stored")
-    return row
+    return tx.stored(SessionRow, SQL.insert_session, user_id=user_id, id=session_id, start_time=moment(session_id), **columns)
 
 
 def by_id(tx: Tx, user_id: UUID, session_id: UUID) -> SessionRow | None:
