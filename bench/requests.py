@@ -18,10 +18,13 @@ import contextlib
 import datetime as dt
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import pickle
+import re
 import secrets
+import select
 import shutil
 import socket
 import statistics
@@ -106,40 +109,92 @@ class Bare(Ours):
 # --- asking ----------------------------------------------------------------------------------------------------------
 
 
+class Figure(NamedTuple):
+    """Requests a second, and microseconds of the server's CPU a request."""
+
+    rate: float
+    cpu_us: float
+
+
+class Asked(NamedTuple):
+    """For "start session" whose sessions they are; what it cost."""
+
+    made: list[tuple[int, str]]
+    figure: Figure
+
+
 class Client:
-    """A few connections that stay open for a turn; one request is under way on each."""
+    """A few connections; each sends its next request as soon as it has the answer to the last.
+
+    It writes bytes made before the clock runs and looks at little of an answer, so that it takes little of the machine.
+    """
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
-        self.connections = [http.client.HTTPConnection("127.0.0.1", contender.port, timeout=60) for _ in range(CONNECTIONS)]
         self.person = 0
 
-    def close(self) -> None:
-        for connection in self.connections:
-            connection.close()
-
-    def ask(self, kind: str, count: int, sessions: list[tuple[int, str]]) -> list[tuple[int, str]]:
-        """So many requests were answered; for "start session" returns whose sessions they are."""
-        made: list[tuple[int, str]] = []
+    def ask(self, kind: str, count: int, sessions: list[tuple[int, str]]) -> Asked:
+        """So many requests were answered."""
         todo = list(sessions) if kind == "give feedback" else [((self.person + n) % len(self.contender.tokens), "") for n in range(count)]
         self.person += count
-        self.close()  # a server ends connections that are still for seconds: each turn has new ones
-        for first in range(0, len(todo), CONNECTIONS):
-            batch = todo[first : first + CONNECTIONS]
-            for connection, (who, session) in zip(self.connections, batch, strict=False):
-                person, token = self.contender.tokens[who]
-                wish = self.contender.request(kind, person, session)
-                body = json.dumps(wish.body) if wish.body is not None else None
-                headers = {"Authorization": f"Bearer {token}"} | ({"Content-Type": "application/json"} if body else {})
-                connection.request(wish.method, wish.path, body, headers)
-            for connection, (who, _) in zip(self.connections, batch, strict=False):
-                answer = connection.getresponse()
-                text = answer.read()
-                if answer.status >= 300:
-                    sys.exit(f"{self.contender.name} answered {kind} with {answer.status}: {text[:300]!r}")
-                if kind == "start session":
-                    made.append((who, self.contender.session_of(json.loads(text))))
-        return made
+        wishes = [self._bytes_of(kind, who, session) for who, session in todo]
+        began, cpu = time.perf_counter(), self.contender.cpu_s()
+        answers = self._answers(wishes)
+        took_s, cpu_s = time.perf_counter() - began, self.contender.cpu_s() - cpu
+        made: list[tuple[int, str]] = []
+        for (who, _), answer in zip(todo, answers, strict=True):
+            head, _, body = answer.partition(b"\r\n\r\n")
+            if not 200 <= int(head.split(b" ", 2)[1]) < 300:
+                sys.exit(f"{self.contender.name} answered {kind} with {answer[:600]!r}")
+            if kind == "start session":
+                body = body[body.index(b"{") : body.rindex(b"}") + 1]  # one chunk at most
+                made.append((who, self.contender.session_of(json.loads(body))))
+        return Asked(made, Figure(len(todo) / took_s, 1e6 * cpu_s / len(todo)))
+
+    def _answers(self, wishes: list[bytes]) -> list[bytes]:
+        """What came back for each, as it came."""
+        answers = [b""] * len(wishes)
+        unsent, under_way, poll = iter(range(len(wishes))), {}, select.poll()
+        with contextlib.ExitStack() as stack:
+            # A server ends connections that are still for seconds: each turn has new ones.
+            for number in itertools.islice(unsent, CONNECTIONS):
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", self.contender.port), timeout=60))
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.sendall(wishes[number])
+                under_way[connection.fileno()] = (connection, number)
+                poll.register(connection, select.POLLIN)
+            while under_way:
+                for place, _ in poll.poll():
+                    connection, number = under_way[place]
+                    piece = connection.recv(1 << 16)
+                    answers[number] += piece
+                    if not piece:
+                        sys.exit(f"{self.contender.name} hung up: {answers[number][:600]!r}")
+                    if not _is_whole(answers[number]):
+                        continue
+                    following = next(unsent, None)
+                    if following is None:
+                        poll.unregister(connection)
+                        del under_way[place]
+                    else:
+                        connection.sendall(wishes[following])
+                        under_way[place] = (connection, following)
+        return answers
+
+    def _bytes_of(self, kind: str, who: int, session: str) -> bytes:
+        person, token = self.contender.tokens[who]
+        wish = self.contender.request(kind, person, session)
+        body = json.dumps(wish.body).encode() if wish.body is not None else b""
+        head = f"{wish.method} {wish.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.contender.port}\r\nAuthorization: Bearer {token}\r\n"
+        if wish.body is not None:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return head.encode() + b"\r\n" + body
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, gap, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return bool(gap) and (len(body) >= int(length[1]) if length else body.endswith(b"0\r\n\r\n"))
 
 
 def settle(contender: Contender) -> None:
@@ -150,30 +205,22 @@ def settle(contender: Contender) -> None:
         time.sleep(1)
 
 
-class Figure(NamedTuple):
-    rate: float
-    cpu_us: float
-
-
 def measure(contenders: list[Contender], rounds: int, count: int) -> dict[str, dict[str, Figure]]:
     """Medians by contender and kind; in each round everybody has a turn at each kind."""
     found: dict[str, dict[str, list[Figure]]] = {one.name: {kind: [] for kind in KINDS} for one in contenders}
     for one in contenders:
         settle(one)
-    with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(contextlib.closing(Client(one))) for one in contenders]
-        for turn in range(rounds + 1):  # the first warms up
-            sessions: dict[str, list[tuple[int, str]]] = {}
-            for kind in KINDS:
-                for client in clients if turn % 2 else clients[::-1]:
-                    one = client.contender
-                    began, cpu = time.perf_counter(), one.cpu_s()
-                    made = client.ask(kind, count, sessions.get(one.name, []))
-                    if kind == "start session":
-                        sessions[one.name] = made
-                    if turn:
-                        took, spent = time.perf_counter() - began, one.cpu_s() - cpu
-                        found[one.name][kind].append(Figure(count / took, 1e6 * spent / count))
+    clients = [Client(one) for one in contenders]
+    for turn in range(rounds + 1):  # the first warms up
+        sessions: dict[str, list[tuple[int, str]]] = {}
+        for kind in KINDS:
+            for client in clients if turn % 2 else clients[::-1]:
+                name = client.contender.name
+                asked = client.ask(kind, count, sessions.get(name, []))
+                if kind == "start session":
+                    sessions[name] = asked.made
+                if turn:
+                    found[name][kind].append(asked.figure)
     return {
         name: {kind: Figure(*(statistics.median(each) for each in zip(*figures, strict=True))) for kind, figures in kinds.items()}
         for name, kinds in found.items()
