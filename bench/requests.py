@@ -24,7 +24,7 @@ import os
 import pickle
 import re
 import secrets
-import select
+import selectors
 import shutil
 import socket
 import statistics
@@ -154,31 +154,30 @@ class Client:
     def _answers(self, wishes: list[bytes]) -> list[bytes]:
         """What came back for each, as it came."""
         answers = [b""] * len(wishes)
-        unsent, under_way, poll = iter(range(len(wishes))), {}, select.poll()
+        unsent = iter(range(len(wishes)))
         with contextlib.ExitStack() as stack:
+            under_way = stack.enter_context(selectors.DefaultSelector())  # a connection, and the number of its request
             # A server ends connections that are still for seconds: each turn has new ones.
             for number in itertools.islice(unsent, CONNECTIONS):
-                connection = stack.enter_context(socket.create_connection(("127.0.0.1", self.contender.port), timeout=60))
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connection.sendall(wishes[number])
-                under_way[connection.fileno()] = (connection, number)
-                poll.register(connection, select.POLLIN)
-            while under_way:
-                for place, _ in poll.poll():
-                    connection, number = under_way[place]
+                made = stack.enter_context(socket.create_connection(("127.0.0.1", self.contender.port), timeout=60))
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                made.sendall(wishes[number])
+                under_way.register(made, selectors.EVENT_READ, number)
+            while under_way.get_map():
+                for key, _ in under_way.select():
+                    connection: Any = key.fileobj
                     piece = connection.recv(1 << 16)
-                    answers[number] += piece
+                    answers[key.data] += piece
                     if not piece:
-                        sys.exit(f"{self.contender.name} hung up: {answers[number][:600]!r}")
-                    if not _is_whole(answers[number]):
+                        sys.exit(f"{self.contender.name} hung up: {answers[key.data][:600]!r}")
+                    if not _is_whole(answers[key.data]):
                         continue
                     following = next(unsent, None)
                     if following is None:
-                        poll.unregister(connection)
-                        del under_way[place]
+                        under_way.unregister(connection)
                     else:
                         connection.sendall(wishes[following])
-                        under_way[place] = (connection, following)
+                        under_way.modify(connection, selectors.EVENT_READ, following)
         return answers
 
     def _bytes_of(self, kind: str, who: int, session: str) -> bytes:
