@@ -14,6 +14,7 @@ import pytest
 from psycopg import sql
 
 from stillwave.db.database import Query, open_database
+from stillwave.db.ids import first_of
 from stillwave.feedback.store import SQL as FEEDBACK
 from stillwave.profiles.store import SQL as PROFILES
 from stillwave.progress.store import SQL as PROGRESS
@@ -143,12 +144,15 @@ def test_the_program_plans_each_statement_once(settings_on: Callable[[str], Sett
     opened.close()
 
 
+SIX_WEEKS: dict[str, object] = {"user_id": A, "first_id": first_of(START - dt.timedelta(weeks=6)), "since": START - dt.timedelta(weeks=6), "now": NOW}
+
+
 def test_recent_times_look_into_recent_months(busy: psycopg.Connection[Any]) -> None:
-    told = plan(busy, PROGRESS.session_times.postgres, {"user_id": A, "since": START - dt.timedelta(weeks=6), "now": NOW})
+    told = plan(busy, PROGRESS.session_times.postgres, SIX_WEEKS)
     assert len(months(told)) <= 4, told  # three months and the default partition
-    told = plan(busy, PROFILES.heard_since.postgres, {"user_id": A, "since": START - dt.timedelta(weeks=6), "now": NOW})
+    told = plan(busy, PROFILES.heard_since.postgres, SIX_WEEKS)
     assert len(months(told)) <= 4, told
-    told = plan(busy, PROGRESS.played.postgres, {"user_id": A, "since": START - dt.timedelta(weeks=6), "now": NOW})
+    told = plan(busy, PROGRESS.played.postgres, SIX_WEEKS)
     assert len(months(told)) <= 3, told
 
 

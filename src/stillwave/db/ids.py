@@ -21,6 +21,11 @@ def uuid7(now: dt.datetime, chance: bytes | None = None) -> uuid.UUID:
     return uuid.UUID(bytes=bytes(raw))
 
 
+def first_of(start: dt.datetime) -> uuid.UUID:
+    """The least id of that millisecond, as those of later ones sort after it."""
+    return uuid7(start, bytes(10))
+
+
 def moment(made: uuid.UUID) -> dt.datetime:
     """The time inside a UUIDv7, to the millisecond. For any other UUID some time in the past or future."""
     milliseconds = min(int.from_bytes(made.bytes[:6], "big"), 253_402_300_799_999)  # the year 9999

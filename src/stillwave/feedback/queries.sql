@@ -16,10 +16,11 @@ UPDATE sessions SET effectiveness_rating = NULL, side_effects = NULL, arm_rating
 WHERE user_id = :user_id AND id = :session_id AND start_time = :start_time;
 
 -- name: feedback_of
+-- (coalesce: in the plain order SQLite would go through all that the person ever rated.)
 SELECT id, session_id, rating, feedback_text, physical_effects, mental_effects, created_at
 FROM session_feedback
 WHERE user_id = :user_id AND session_id = :session_id AND session_start_time = :start_time
-ORDER BY created_at DESC, id DESC LIMIT 1;
+ORDER BY coalesce(created_at, session_start_time) DESC, id DESC LIMIT 1;
 
 -- name: insert_feedback
 INSERT INTO session_feedback (user_id, id, session_id, session_start_time, rating, feedback_text,

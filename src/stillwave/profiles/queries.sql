@@ -56,19 +56,20 @@ WHERE user_id = :user_id AND date BETWEEN :first AND :last;
 
 -- name: heard_since
 SELECT coalesce(sum(position_s), 0) AS seconds FROM sessions
-WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now;
+WHERE user_id = :user_id AND id >= :first_id AND start_time >= :since AND start_time <= :now;
 
 -- name: session_before
 -- The latest session with a beat to this state that was heard.
 SELECT id, start_time, plan FROM sessions
-WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now AND target_state = :target_state
+WHERE user_id = :user_id AND id >= :first_id AND start_time >= :since AND start_time <= :now AND target_state = :target_state
   AND target_frequency IS NOT NULL AND plan IS NOT NULL AND (end_time IS NOT NULL OR position_s > 0)
 ORDER BY id DESC LIMIT 1;
 
 -- name: latest_rating
+-- (coalesce: in the plain order SQLite would go through all that the person ever rated.)
 SELECT rating FROM session_feedback
 WHERE user_id = :user_id AND session_id = :session_id AND session_start_time = :start_time
-ORDER BY created_at DESC, id DESC LIMIT 1;
+ORDER BY coalesce(created_at, session_start_time) DESC, id DESC LIMIT 1;
 
 -- name: has_heard
 SELECT count(*) AS n FROM (
@@ -88,7 +89,7 @@ GROUP BY arm;
 SELECT s.arm, s.arm_revealed_at, s.arm_rating,
        (SELECT f.rating FROM session_feedback f
         WHERE f.user_id = s.user_id AND f.session_id = s.id AND f.session_start_time = s.start_time
-        ORDER BY f.created_at DESC, f.id DESC LIMIT 1) AS rating
+        ORDER BY coalesce(f.created_at, s.start_time) DESC, f.id DESC LIMIT 1) AS rating
 FROM sessions s
 WHERE s.user_id = :user_id AND s.arm IS NOT NULL;
 
@@ -96,12 +97,12 @@ WHERE s.user_id = :user_id AND s.arm IS NOT NULL;
 UPDATE sessions SET arm_revealed_at = :now, arm_rating = (
     SELECT f.rating FROM session_feedback f
     WHERE f.user_id = sessions.user_id AND f.session_id = sessions.id AND f.session_start_time = sessions.start_time
-    ORDER BY f.created_at DESC, f.id DESC LIMIT 1)
+    ORDER BY coalesce(f.created_at, sessions.start_time) DESC, f.id DESC LIMIT 1)
 WHERE user_id = :user_id AND arm IS NOT NULL AND arm_revealed_at IS NULL;
 
 -- name: reveal_one!
 UPDATE sessions SET arm_revealed_at = :now, arm_rating = (
     SELECT f.rating FROM session_feedback f
     WHERE f.user_id = sessions.user_id AND f.session_id = sessions.id AND f.session_start_time = :start_time
-    ORDER BY f.created_at DESC, f.id DESC LIMIT 1)
+    ORDER BY coalesce(f.created_at, sessions.start_time) DESC, f.id DESC LIMIT 1)
 WHERE user_id = :user_id AND id = :id AND start_time = :start_time AND arm IS NOT NULL AND arm_revealed_at IS NULL;

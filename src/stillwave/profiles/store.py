@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from stillwave.db.database import Queries, Tx
+from stillwave.db.ids import first_of
 from stillwave.profiles import curve, effects, screening
 from stillwave.profiles.rules import Before, Night, Plan
 from stillwave.profiles.screening import Answered, Clearance
@@ -260,13 +261,15 @@ def _hours_slept(metrics: str | None) -> float | None:
 
 def heard_minutes(tx: Tx, user_id: UUID, since: dt.datetime, now: dt.datetime) -> int:
     """How long the person has listened since then."""
-    return int(tx.value(SQL.heard_since, user_id=user_id, since=since, now=now)) // 60
+    return int(tx.value(SQL.heard_since, user_id=user_id, first_id=first_of(since), since=since, now=now)) // 60
 
 
 def before(tx: Tx, user_id: UUID, target_state: str, now: dt.datetime) -> Before | None:
     """The latest session with a beat to this state that was heard. It is looked for in recent months first."""
     for since in (*(now - look for look in _LOOKS), _BEGINNING):
-        row = tx.one(_BeforeRow, SQL.session_before, user_id=user_id, target_state=target_state, since=since, now=now)
+        row = tx.one(
+            _BeforeRow, SQL.session_before, user_id=user_id, first_id=first_of(since), since=since, now=now, target_state=target_state
+        )  # fmt: skip
         if row is not None:
             rating = tx.value(SQL.latest_rating, user_id=user_id, session_id=row.id, start_time=row.start_time)
             return Before(msgspec.json.decode(row.plan, type=Plan), rating)

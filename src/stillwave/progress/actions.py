@@ -7,7 +7,7 @@ from uuid import UUID
 
 from stillwave.db import audit
 from stillwave.db.database import Tx
-from stillwave.db.ids import uuid7
+from stillwave.db.ids import first_of, uuid7
 from stillwave.errors import NotFound
 from stillwave.profiles.rules import STATES
 from stillwave.progress import rules, store
@@ -72,5 +72,5 @@ def sessions_per_day(
 
 def listened(tx: Tx, user_id: UUID, first: dt.datetime, end: dt.datetime) -> tuple[int, int]:
     """How many sessions began in [first, end), and how many minutes of them were heard."""
-    found = tx.rows(SQL.listened, user_id=user_id, first=first, end=end)[0]
+    found = tx.rows(SQL.listened, user_id=user_id, first_id=first_of(first), first=first, end=end)[0]
     return int(found["sessions"]), round(int(found["seconds"]) / 60)

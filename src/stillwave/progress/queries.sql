@@ -28,14 +28,14 @@ GROUP BY target_state ORDER BY mean DESC, target_state;
 
 -- name: listened
 SELECT count(*) AS sessions, coalesce(sum(position_s), 0) AS seconds FROM sessions
-WHERE user_id = :user_id AND start_time >= :first AND start_time < :end;
+WHERE user_id = :user_id AND id >= :first_id AND start_time >= :first AND start_time < :end;
 
 -- name: session_times
 SELECT start_time FROM sessions
-WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now ORDER BY start_time;
+WHERE user_id = :user_id AND id >= :first_id AND start_time >= :since AND start_time <= :now ORDER BY start_time;
 
 -- name: played
 -- How far each session was heard, and how loud it was set.
 SELECT volume_level, position_s FROM sessions
-WHERE user_id = :user_id AND start_time >= :since AND start_time <= :now AND position_s > 0
+WHERE user_id = :user_id AND id >= :first_id AND start_time >= :since AND start_time <= :now AND position_s > 0
     AND volume_level IS NOT NULL;

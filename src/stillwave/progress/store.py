@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from stillwave.db.database import Queries, Tx
+from stillwave.db.ids import first_of
 from stillwave.progress.rules import Day
 
 SQL = Queries(Path(__file__).parent)
@@ -87,10 +88,10 @@ def days(tx: Tx, user_id: UUID, first: dt.date, last: dt.date, metric: str | Non
 
 def session_times(tx: Tx, user_id: UUID, since: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
     """When the person's sessions began."""
-    return [row.start_time for row in tx.all(_When, SQL.session_times, user_id=user_id, since=since, now=now)]
+    return [row.start_time for row in tx.all(_When, SQL.session_times, user_id=user_id, first_id=first_of(since), since=since, now=now)]
 
 
 def played(tx: Tx, user_id: UUID, since: dt.datetime, now: dt.datetime) -> list[tuple[float, float]]:
     """The person's sessions of a time as (volume_level, minutes heard)."""
-    rows = tx.all(_Played, SQL.played, user_id=user_id, since=since, now=now)
+    rows = tx.all(_Played, SQL.played, user_id=user_id, first_id=first_of(since), since=since, now=now)
     return [(float(row.volume_level), row.position_s / 60) for row in rows]
