@@ -9,7 +9,7 @@ import datetime as dt
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -158,6 +158,18 @@ class Database(Protocol):
 
     def write(self, acting: uuid.UUID | None = None, *, right: Right | None = None) -> Any:  # noqa: ANN401
         """A context manager: a transaction that is committed at its end, or rolled back on an error."""
+        ...
+
+    async def at_once(self, work: Callable[[], T], *, writes: bool) -> T:
+        """What `work` returns, and stored what it wrote: where no thread is needed for it in the event loop, else in a thread.
+
+        It is short, its transactions follow one another, and it writes only if it `writes`.
+        """
+        ...
+
+    @property
+    def only_reads(self) -> bool:
+        """True inside work that runs in the event loop and may not write."""
         ...
 
     def raw(self) -> Any:  # noqa: ANN401

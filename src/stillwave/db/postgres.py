@@ -11,14 +11,17 @@ import math
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from anyio.to_thread import run_sync
 
 from stillwave.db.handle import NO_FORM, Query, Reading, Right, Row
 from stillwave.db.seal import Vault
 from stillwave.errors import CannotStart, ConstraintBroken, OutOfReach, StorageFull, Unavailable
 
+T = TypeVar("T")
 _CONNECTIONS = 10
 OLDEST = 15  # what security_invoker views need
 _ROLES: Mapping[Right, str] = {"app": "stillwave_app", "retention": "stillwave_retention", "operator": "stillwave_owner"}
@@ -82,6 +85,7 @@ class PostgresDatabase:
 
     engine: Literal["postgres"] = "postgres"
     encrypts_all = False
+    only_reads = False
     slow_s = 0.5
 
     def __init__(self, url: str, vault: Vault) -> None:
@@ -189,6 +193,10 @@ class PostgresDatabase:
                 "STILLWAVE_DATABASE_URL cannot be read. It looks like postgresql://user:password@host:5432/database; "
                 "special characters in the password are written as %40 and so on."
             ) from None
+
+    async def at_once(self, work: Callable[[], T], *, writes: bool) -> T:  # noqa: ARG002
+        """What `work` returns, from a thread: it waits for the server."""
+        return await run_sync(work)
 
     @contextmanager
     def read(self, acting: uuid.UUID | None = None, *, right: Right | None = None) -> Iterator[PostgresTx]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import math
 import queue
@@ -10,17 +11,21 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import sqlcipher3.dbapi2 as sqlcipher
 
+from stillwave.db.at_once import AtOnce
 from stillwave.db.handle import NO_FORM, Query, Reading, Right, Row
 from stillwave.db.keys import open_encrypted
 from stillwave.db.seal import Vault
 from stillwave.errors import CannotStart, ConstraintBroken, StorageFull, Unavailable
+
+T = TypeVar("T")
 
 
 def as_text(moment: dt.datetime) -> str:
@@ -147,21 +152,24 @@ class SqliteDatabase:
         self._slots = threading.BoundedSemaphore(self.connections)
         # Writers of this process queue here; SQLite's own busy wait is neither fair nor quick.
         self._writing = threading.Lock()
+        self._queued = 0
         self._open, self._waiting = 1, 0
         self._idle.put(self.raw())
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AtOnce] = weakref.WeakKeyDictionary()
+        self._inside = threading.local()  # `at_once`: whose work runs just now in this thread, which is an event loop's
         for suffix in ("", "-wal", "-shm"):
             file = Path(f"{path}{suffix}")
             if file.exists() and not read_only:
                 file.chmod(0o600)
 
-    def raw(self) -> sqlcipher.Connection:
+    def raw(self, *, patience_s: float = 10) -> sqlcipher.Connection:
         connection = self._opened()[0]
         connection.execute("PRAGMA query_only = ON" if self._read_only else "PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")  # nothing readable is spilled to disk
         connection.execute("PRAGMA cache_size = -64000")  # pages stay decrypted: reads cost as plain ones
-        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute(f"PRAGMA busy_timeout = {round(1000 * patience_s)}")
         return connection
 
     def _opened(self) -> tuple[sqlcipher.Connection, int]:
@@ -199,33 +207,92 @@ class SqliteDatabase:
         self.vault.keys.finish("database", now)
         return True
 
+    def takes_turn_now(self) -> bool:
+        """Nobody of this process writes, and nobody waits to: from now on the caller does, until `give_turn`."""
+        return not self._queued and self._writing.acquire(blocking=False)
+
+    def take_turn(self) -> None:
+        """Of this process only the caller writes, until `give_turn`. Raises Unavailable when it takes too long."""
+        self._queued += 1
+        try:
+            if not self._writing.acquire(timeout=20):
+                raise Unavailable("The database is busy. Please try again.")
+        finally:
+            self._queued -= 1
+
+    def give_turn(self) -> None:
+        """The next may write."""
+        self._writing.release()
+
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self._writing.acquire(timeout=20):
-            raise Unavailable("The database is busy. Please try again.")
+        self.take_turn()
         try:
             yield
         finally:
-            self._writing.release()
+            self.give_turn()
+
+    async def at_once(self, work: Callable[[], T], *, writes: bool) -> T:
+        """What `work` returns. It runs in the event loop, so it is short, and its transactions follow one another.
+
+        What it writes is on the disk when this returns, and not yet when its own transaction ends.
+        """
+        loop = asyncio.get_running_loop()
+        one = self._loops.get(loop)
+        if one is None:
+            one = self._loops[loop] = AtOnce(self)
+        return await one.run(work, writes=writes)
+
+    @contextmanager
+    def inside(self, one: AtOnce) -> Iterator[None]:
+        """In this thread the block's transactions are those of `one`."""
+        self._inside.at_once = one
+        try:
+            yield
+        finally:
+            self._inside.at_once = None
+
+    def _here(self) -> AtOnce | None:
+        return getattr(self._inside, "at_once", None)
+
+    @property
+    def only_reads(self) -> bool:
+        """True inside work that runs `at_once` and may not write."""
+        here = self._here()
+        return here is not None and not here.writes
 
     @contextmanager
     def read(
         self, acting: uuid.UUID | None = None, *, right: Right | None = None  # noqa: ARG002
     ) -> Iterator[SqliteTx]:
-        with self._transaction("BEGIN") as tx:
-            yield tx
+        here = self._here()
+        with self._telling(), here.read() if here else self._transaction("BEGIN") as connection:
+            yield SqliteTx(connection, self.vault, self.slow_s)
 
     @contextmanager
     def write(
         self, acting: uuid.UUID | None = None, *, right: Right | None = None  # noqa: ARG002
     ) -> Iterator[SqliteTx]:
-        with self._turn(), self._transaction("BEGIN IMMEDIATE") as tx:
+        here = self._here()
+        with self._telling(), here.write() if here else self._writing_alone() as connection:
             if not self.takes_writes():  # whoever makes that file waits for the writer that did not see it
                 raise Unavailable("Stillwave is moving to another database. Nothing was stored; please try again in a minute.")
-            yield tx
+            yield SqliteTx(connection, self.vault, self.slow_s)
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[SqliteTx]:
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlcipher.OperationalError as error:
+            raise self.trouble(error) from error
+
+    @contextmanager
+    def _writing_alone(self) -> Iterator[sqlcipher.Connection]:
+        with self._turn(), self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlcipher.Connection]:
         self._waiting += 1
         try:
             if not self._slots.acquire(timeout=20):
@@ -235,36 +302,48 @@ class SqliteDatabase:
         connection = None
         try:
             try:
-                connection = self._idle.get_nowait()
+                idle: sqlcipher.Connection | None = self._idle.get_nowait()
             except queue.Empty:
-                connection = self.raw()
-                self._open += 1
+                idle = None
+            connection = self.begun(idle, begin)
             try:
-                _begin(connection, begin)
-            except sqlcipher.DatabaseError as error:
-                if "not a database" not in str(error):
-                    raise
-                connection.close()  # the file was given a new key
-                connection = None  # should the next not open, this one is used no more
-                self._open -= 1
-                connection = self.raw()
-                self._open += 1
-                _begin(connection, begin)
-            try:
-                yield SqliteTx(connection, self.vault, self.slow_s)
+                yield connection
+                connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
-        except sqlcipher.OperationalError as error:
-            if connection is not None and connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise _sqlite_trouble(error) from error
         finally:
             if connection is not None:
                 self._idle.put(connection)
             self._slots.release()
+
+    def begun(self, connection: sqlcipher.Connection | None, begin: str, *, patience_s: float = 10) -> sqlcipher.Connection:
+        """In a transaction: this connection, or a new one if there is none or the file was given a new key.
+
+        When it cannot begin, the connection is closed.
+        """
+        if connection is not None:
+            try:
+                _begin(connection, begin)
+            except BaseException as error:
+                self._drop(connection)
+                if "not a database" not in str(error):
+                    raise
+            else:
+                return connection
+        connection = self.raw(patience_s=patience_s)
+        self._open += 1
+        try:
+            _begin(connection, begin)
+        except BaseException:
+            self._drop(connection)
+            raise
+        return connection
+
+    def _drop(self, connection: sqlcipher.Connection) -> None:
+        connection.close()
+        self._open -= 1
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlcipher.Connection]:
@@ -275,7 +354,7 @@ class SqliteDatabase:
             yield connection
             connection.execute("COMMIT")
         except sqlcipher.OperationalError as error:
-            raise _sqlite_trouble(error) from error
+            raise self.trouble(error) from error
         finally:
             connection.close()
 
@@ -292,6 +371,18 @@ class SqliteDatabase:
     def reopen(self) -> None:
         """Nothing to do: a connection has no rights of its own."""
 
+    @staticmethod
+    def trouble(error: Exception) -> Exception:
+        """What a person is told of a driver's error."""
+        text = str(error) if isinstance(error, sqlcipher.OperationalError) else ""
+        if "disk is full" in text:
+            return StorageFull("The disk of the server is full. Nothing was stored; free some space and try again.")
+        if "readonly" in text or "unable to open" in text or "disk I/O" in text:
+            return StorageFull("The data folder cannot be written. Nothing was stored; check its disk and its rights.")
+        if "locked" in text or "busy" in text:
+            return Unavailable("The database is busy. Please try again.")
+        return error
+
     def takes_writes(self) -> bool:
         """False once the database is moving, or has moved."""
         return not self._moved.exists()
@@ -303,6 +394,8 @@ class SqliteDatabase:
         """Nothing to prepare: SQLite has no partitions."""
 
     def close(self) -> None:
+        for one in self._loops.values():
+            one.close()
         while True:
             try:
                 self._idle.get_nowait().close()
@@ -314,14 +407,3 @@ def _begin(connection: sqlcipher.Connection, begin: str) -> None:
     """The transaction sees one state of the file, whose pages are all under the connection's key."""
     connection.execute(begin)
     connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-
-
-def _sqlite_trouble(error: Exception) -> Exception:
-    text = str(error)
-    if "disk is full" in text:
-        return StorageFull("The disk of the server is full. Nothing was stored; free some space and try again.")
-    if "readonly" in text or "unable to open" in text or "disk I/O" in text:
-        return StorageFull("The data folder cannot be written. Nothing was stored; check its disk and its rights.")
-    if "locked" in text or "busy" in text:
-        return Unavailable("The database is busy. Please try again.")
-    return error

@@ -50,7 +50,7 @@ def _shown(tx: Tx, me: Me, row: FeedbackRow) -> Feedback:
     )  # fmt: skip
 
 
-@api_post("/api/v1/sessions/{session_id:uuid}/feedback", tags=["feedback"], once=True)
+@api_post("/api/v1/sessions/{session_id:uuid}/feedback", tags=["feedback"], once=True, short=True)
 def give_feedback(request: Ask, session_id: FromPath[UUID], data: JSONBody[Answer]) -> Response[Feedback]:
     """Rate a session; the profile has learned from it when the answer arrives."""
 
@@ -60,7 +60,7 @@ def give_feedback(request: Ask, session_id: FromPath[UUID], data: JSONBody[Answe
     return once.answer(request, produce)
 
 
-@api_get("/api/v1/sessions/{session_id:uuid}/feedback", tags=["feedback"])
+@api_get("/api/v1/sessions/{session_id:uuid}/feedback", tags=["feedback"], short=True)
 def read_feedback(request: Ask, session_id: FromPath[UUID]) -> Feedback:
     """How a session was rated."""
     with gate.read(request) as (tx, me):
@@ -94,7 +94,7 @@ def _context(request: Ask, tx: Tx, me: Me, session_id: UUID) -> dict[str, Any]:
     }
 
 
-@page_get("/sessions/{session_id:uuid}/rate")
+@page_get("/sessions/{session_id:uuid}/rate", short=True)
 def rate_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
     """The rating form, filled in when the session was rated before."""
     with gate.read(request) as (tx, me):
@@ -117,7 +117,7 @@ def _values(tx: Tx, me: Me, session_id: UUID) -> dict[str, str]:
     return values | ({"effectiveness": str(effectiveness)} if effectiveness else {})
 
 
-@page_post("/sessions/{session_id:uuid}/rate")
+@page_post("/sessions/{session_id:uuid}/rate", short=True)
 def rate(request: Ask, session_id: FromPath[UUID], data: Form) -> Response[Any]:
     """Store the rating (or the corrected one) and go on to what it changed."""
     now = kit_of(request).clock()

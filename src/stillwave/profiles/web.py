@@ -98,7 +98,7 @@ def _result(known: Known) -> ScreeningResult:
     return ScreeningResult(limit.blocked, limit.sentences, open_states, known.ask_again, screening.VERSION)
 
 
-@api_get("/api/v1/profile", tags=["profile"])
+@api_get("/api/v1/profile", tags=["profile"], short=True)
 def read_profile(request: Ask) -> Profile:
     """The profile as it is now, and what changed it lately."""
     now = kit_of(request).clock()

@@ -29,7 +29,7 @@ _TARGETS: dict[Kind, str] = {"morning": "morning_wake", "evening": "evening_wind
 _FIRST = {"address": "/address", "phone": "/phone", "consent": "/privacy", "screening": "/screening"}
 
 
-@page_get("/")
+@page_get("/", short=True)
 def today_page(request: Request[Any, Any, Any]) -> Response[Any]:
     """What to do next; for strangers, what this is."""
     me = gate.maybe(request)

@@ -108,7 +108,7 @@ def _shown(row: SessionRow) -> Session:
 # --- API ----------------------------------------------------------------------------------------
 
 
-@api_post("/api/v1/sessions", tags=["sessions"], once=True)
+@api_post("/api/v1/sessions", tags=["sessions"], once=True, short=True)
 def start_session(request: Ask, data: JSONBody[Wish]) -> Response[Session]:
     """Plan a session for the person and make its sound available."""
     kit = kit_of(request)
@@ -120,7 +120,7 @@ def start_session(request: Ask, data: JSONBody[Wish]) -> Response[Session]:
     return once.answer(request, produce)
 
 
-@api_get("/api/v1/sessions", tags=["sessions"])
+@api_get("/api/v1/sessions", tags=["sessions"], short=True)
 def list_sessions(
     request: Ask,
     before: FromQuery[UUID] = NEWEST,
@@ -133,21 +133,21 @@ def list_sessions(
     return SessionPage([_shown(row) for row in rows[:limit]], more)
 
 
-@api_get("/api/v1/sessions/{session_id:uuid}", tags=["sessions"])
+@api_get("/api/v1/sessions/{session_id:uuid}", tags=["sessions"], short=True)
 def read_session(request: Ask, session_id: FromPath[UUID]) -> Session:
     """One session."""
     with gate.read(request) as (tx, me):
         return _shown(actions.one(tx, me.user_id, session_id))
 
 
-@api_patch("/api/v1/sessions/{session_id:uuid}", tags=["sessions"])
+@api_patch("/api/v1/sessions/{session_id:uuid}", tags=["sessions"], short=True)
 def follow_session(request: Ask, session_id: FromPath[UUID], data: JSONBody[Progress]) -> Session:
     """Say where the listener is, and when the session is over."""
     with gate.write(request) as (tx, me):
         return _shown(actions.follow(tx, me.user_id, session_id, data, kit_of(request).clock()))
 
 
-@api_get("/api/v1/sessions/{session_id:uuid}/measured", tags=["sessions"])
+@api_get("/api/v1/sessions/{session_id:uuid}/measured", tags=["sessions"], short=True)
 def read_measured(request: Ask, session_id: FromPath[UUID]) -> Measured:
     """What the sound contains: carriers, beat and its error against the plan, level, loudness."""
     with gate.read(request) as (tx, me):
@@ -247,7 +247,7 @@ def _start_page(request: Ask, **more: object) -> dict[str, Any]:
     }
 
 
-@page_get("/start")
+@page_get("/start", short=True)
 def start_page(request: Ask) -> Response[Any]:
     """The form of a session."""
     with gate.read(request) as (tx, me):
@@ -259,7 +259,7 @@ def start_page(request: Ask) -> Response[Any]:
     return pages.page(request, "sessions/start.html", me=me, errors={}, values=values, **_start_page(request))
 
 
-@page_post("/sessions")
+@page_post("/sessions", short=True)
 def start(request: Ask, data: Form) -> Response[Any]:
     """Plan a session by form and go to its player."""
     kit = kit_of(request)
@@ -282,7 +282,7 @@ def start(request: Ask, data: Form) -> Response[Any]:
     return pages.see_other(f"/sessions/{row.id}")
 
 
-@page_get("/sessions/{session_id:uuid}")
+@page_get("/sessions/{session_id:uuid}", short=True)
 def player_page(request: Ask, session_id: FromPath[UUID]) -> Response[str]:
     """The player."""
     with gate.read(request) as (tx, me):
@@ -361,7 +361,7 @@ def reveal(request: Ask, session_id: FromPath[UUID], data: Form) -> Response[Any
     return pages.see_other(f"/sessions/{session_id}", notice=f"{_COMPARED[row.arm]}." if row.arm else None)
 
 
-@page_get("/history")
+@page_get("/history", short=True)
 def history_page(
     request: Ask, before: FromQuery[UUID] = NEWEST, to_state: FromQuery[str] = "", rated: FromQuery[str] = ""
 ) -> Response[str]:

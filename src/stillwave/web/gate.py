@@ -13,6 +13,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ OFFLINE_VERSION = 1  # of the text about sound kept in the browser
 IDLE = dt.timedelta(days=7)
 ABSOLUTE = dt.timedelta(days=30)
 FRESH = dt.timedelta(minutes=10)  # so long after signing in nobody is asked again who they are
+AFTERWARDS = "afterwards"  # the place in a request's state of what is written once its answer is known
 _SEEN_EVERY = dt.timedelta(minutes=5)
 
 Need = Literal["address", "phone", "consent", "screening"] | None
@@ -159,7 +161,12 @@ def _signed_in(
         me = identify(tx, user_id, token, kit.clock(), leaving=leaving)
         request.scope["state"]["me"] = me
         yield tx, me
-    _touch(kit, me)
+    now = kit.clock()
+    if now - me.last_seen_at >= _SEEN_EVERY:  # so that reading hardly ever writes
+        if kit.database.only_reads:
+            request.scope["state"][AFTERWARDS] = partial(_touch, kit, me, now)
+        else:
+            _touch(kit, me, now)
 
 
 def identify(tx: Tx, user_id: UUID, token: str, now: dt.datetime, *, leaving: bool = False) -> Me:
@@ -221,14 +228,12 @@ def operator(me: Me) -> None:
         raise Forbidden("Operators need a second step. Please set it up first.", next="/security")
 
 
-def _touch(kit: Kit, me: Me) -> None:
-    """Last seen is written at most every five minutes, so that reading does not write."""
-    now = kit.clock()
-    if now - me.last_seen_at >= _SEEN_EVERY:
-        with kit.database.write(me.user_id) as tx:
-            if now.replace(minute=0, second=0, microsecond=0) > me.last_seen_at:  # once an hour and login is enough
-                audit.note(tx, me.user_id, "records.read", now, login=str(me.login_id))
-            tx.run(SQL.touch_login, user_id=me.user_id, login_id=me.login_id, now=now)
+def _touch(kit: Kit, me: Me, now: dt.datetime) -> None:
+    """When the person was last seen is stored."""
+    with kit.database.write(me.user_id) as tx:
+        if now.replace(minute=0, second=0, microsecond=0) > me.last_seen_at:  # once an hour and login is enough
+            audit.note(tx, me.user_id, "records.read", now, login=str(me.login_id))
+        tx.run(SQL.touch_login, user_id=me.user_id, login_id=me.login_id, now=now)
 
 
 def _token(request: Request[Any, Any, Any]) -> str:

@@ -1,4 +1,8 @@
-"""Route decorators: every handler is synchronous and runs in a thread; pages stay out of the API's schema.
+"""Route decorators: every handler is synchronous; pages stay out of the API's schema.
+
+A handler runs in a thread. One that is `short` lets the database choose: the embedded one runs it in the event loop,
+so it must not render, hash a password, wait, or open one transaction inside another, and what it does after its last
+transaction must not rest on that being stored.
 
 Litestar's own `sync_to_thread` wraps a handler twice when its path has a second method (2.25), and then answers
 with a coroutine; so the thread is entered here.
@@ -12,20 +16,24 @@ from collections.abc import Callable
 from typing import Any
 
 from anyio.to_thread import run_sync
-from litestar import delete, get, patch, post, put
+from litestar import Request, delete, get, patch, post, put
 from litestar.handlers import HTTPRouteHandler
+
+from stillwave.web.gate import AFTERWARDS
+from stillwave.web.kit import kit_of
 
 Handler = Callable[..., Any]
 
 
-def _threaded(decorator: Callable[..., Any], **fixed: Any) -> Callable[..., Callable[[Handler], HTTPRouteHandler]]:
-    def route(path: str, **options: Any) -> Callable[[Handler], HTTPRouteHandler]:
+def _registered(decorator: Callable[..., Any], *, writes: bool, **fixed: Any) -> Callable[..., Callable[[Handler], HTTPRouteHandler]]:
+    def route(path: str, *, short: bool = False, **options: Any) -> Callable[[Handler], HTTPRouteHandler]:
         def register(handler: Handler) -> HTTPRouteHandler:
             @functools.wraps(handler)
-            async def in_thread(*args: Any, **kwargs: Any) -> Any:
-                return await run_sync(functools.partial(handler, *args, **kwargs))
+            async def run(*args: Any, **kwargs: Any) -> Any:
+                work = functools.partial(handler, *args, **kwargs)
+                return await _at_once(kwargs["request"], work, writes=writes) if short else await run_sync(work)
 
-            made: HTTPRouteHandler = decorator(path, **fixed, **options)(in_thread)
+            made: HTTPRouteHandler = decorator(path, **fixed, **options)(run)
             return made
 
         return register
@@ -33,10 +41,19 @@ def _threaded(decorator: Callable[..., Any], **fixed: Any) -> Callable[..., Call
     return route
 
 
-api_get = _threaded(get)
-api_post = _threaded(post)
-api_put = _threaded(put)
-api_patch = _threaded(patch)
-api_delete = _threaded(delete)
-page_get = _threaded(get, include_in_schema=False)
-page_post = _threaded(post, include_in_schema=False)
+async def _at_once(request: Request[Any, Any, Any], work: Callable[[], Any], *, writes: bool) -> Any:
+    database = kit_of(request).database
+    answer = await database.at_once(work, writes=writes)
+    afterwards = request.scope["state"].pop(AFTERWARDS, None)
+    if afterwards is not None:
+        await database.at_once(afterwards, writes=True)
+    return answer
+
+
+api_get = _registered(get, writes=False)
+api_post = _registered(post, writes=True)
+api_put = _registered(put, writes=True)
+api_patch = _registered(patch, writes=True)
+api_delete = _registered(delete, writes=True)
+page_get = _registered(get, writes=False, include_in_schema=False)
+page_post = _registered(post, writes=True, include_in_schema=False)
