@@ -51,7 +51,7 @@ def putting(database: AnyDatabase, name: str, value: str = "1", *, then: Callabl
     return work
 
 
-def getting(database: AnyDatabase, name: str) -> Callable[[], str | None]:
+def getting(database: AnyDatabase, name: str) -> Callable[[], Any]:
     def work() -> str | None:
         with database.read() as tx:
             return tx.value(GET, name=name)

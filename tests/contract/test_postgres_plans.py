@@ -186,7 +186,7 @@ def test_every_query_that_names_a_partitioned_table_is_looked_at_here() -> None:
              "file_names", "is_named",  # housekeeping and imports: every file there is
              "raters",  # promotion: everybody, once
              # What is asked of a person's whole history, through indexes that begin with the person:
-             "files_of", "told_effects", "ratings_since", "session_before", "has_heard", "arms_dealt", "compared", "reveal_all", "effects",
+             "files_of", "told_effects", "session_before", "has_heard", "arms_dealt", "compared", "reveal_all", "effects",
              "insert_session", "insert_audio", "insert_feedback"}  # fmt: skip
     found = set()
     for path in Path("src/stillwave").rglob("queries*.sql"):

@@ -372,7 +372,7 @@ PROFILE_HISTORY = Table(
         _owner(),
         _must("feedback_id", UUID_REF, "identifier", "the feedback that moved it; may be gone by retention"),
         _must("created_at", MOMENT, "behaviour", "when it moved", unit="UTC"),
-        _must("change", JSON, "health", "before and after, per band"),
+        _must("change", JSON, "health", "before and after, per band, and the rating"),
     ),
     foreign_keys=(_FK_USER,),
     indexes=(Index("idx_profile_history_time", ("user_id", "created_at")),),

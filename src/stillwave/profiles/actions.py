@@ -306,18 +306,18 @@ def mended(tx: Tx, user_id: UUID, now: dt.datetime) -> tuple[Known, str]:
 
 def changes(tx: Tx, user_id: UUID, most: int) -> list[tuple[dt.datetime, str]]:
     """What the latest ratings moved, newest first: (when, sentence)."""
-    return [(row.created_at, sentence(row)) for row in store.changes(tx, user_id, most)]
+    found = [(row.created_at, msgspec.json.decode(row.change, type=Change)) for row in store.changes(tx, user_id, most)]
+    return [(at, f"You gave {change.rating} of 5: {moved(change)}." if change.rating is not None else sentence(change)) for at, change in found]
 
 
 def change_of(tx: Tx, user_id: UUID, feedback_id: UUID) -> str | None:
     """What one rating moved, in a sentence; None when it taught nothing."""
     row = tx.one(ChangeRow, SQL.change_of, user_id=user_id, feedback_id=feedback_id)
-    return sentence(row) if row else None
+    return sentence(msgspec.json.decode(row.change, type=Change)) if row else None
 
 
-def sentence(row: ChangeRow) -> str:
-    """A change in plain words, after the rating that made it where that is known."""
-    change = msgspec.json.decode(row.change, type=Change)
+def moved(change: Change) -> str:
+    """A change in plain words, the part of a sentence."""
     parts: list[str] = []
     if change.f is not None and change.m_before is not None and change.m_after is not None:
         before, after = 1 + 4 * change.m_before, 1 + 4 * change.m_after
@@ -336,9 +336,12 @@ def sentence(row: ChangeRow) -> str:
         parts.append("sessions become gentler")
     if change.flags:
         parts.append("rhythmic tones are off until this is cleared")
-    text = "; ".join(parts) or "nothing moved"
-    if row.rating is not None:
-        return f"You gave {row.rating} of 5: {text}."
+    return "; ".join(parts) or "nothing moved"
+
+
+def sentence(change: Change) -> str:
+    """A change in a sentence of its own."""
+    text = moved(change)
     return text[0].upper() + text[1:] + "."
 
 

@@ -179,7 +179,8 @@ class Feedback(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     """`profile_history.change`: what a feedback moved. Pairs are (before, after), `m_*` means at `f`.
 
-    `group` says for which states; `m_*` and `best` are of the group's curve then, else of the band's.
+    `group` says for which states; `m_*` and `best` are of the group's curve then, else of the band's. `rating` is what
+    was given.
     """
 
     sens: tuple[float, float]
@@ -193,6 +194,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     m_before: float | None = None
     m_after: float | None = None
     best: tuple[float, float] | None = None
+    rating: int | None = None
 
 
 def start() -> Response:
@@ -311,6 +313,7 @@ def fold(response: Response, feedback: Feedback) -> tuple[Response, Change]:
         trans=(response.trans, trans),
         vol=(response.vol, volume),
         flags=effects.red_flags(feedback.physical_effects, feedback.mental_effects),
+        rating=feedback.rating,
     )
     band = band_of(feedback.target_hz)
     seen = observation(feedback.rating, feedback.effectiveness)

@@ -19,10 +19,6 @@ SELECT state FROM learning_base WHERE user_id = :user_id;
 SELECT feedback_id, created_at, change FROM profile_history
 WHERE user_id = :user_id ORDER BY created_at DESC, feedback_id DESC LIMIT :most;
 
--- name: ratings_since
--- What moved the rows of history_of, for all of them at once: each alone would be looked for in every month.
-SELECT id, rating FROM session_feedback WHERE user_id = :user_id AND created_at >= :since;
-
 -- name: change_of
 SELECT feedback_id, created_at, change FROM profile_history
 WHERE user_id = :user_id AND feedback_id = :feedback_id;

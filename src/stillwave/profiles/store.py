@@ -51,17 +51,11 @@ class ProfileRow(msgspec.Struct, frozen=True):
 
 
 class ChangeRow(msgspec.Struct, frozen=True):
-    """What one feedback moved; `change` is JSON text of a curve.Change, `rating` what moved it, where that was asked."""
+    """What one feedback moved; `change` is JSON text of a curve.Change."""
 
     feedback_id: UUID
     created_at: dt.datetime
     change: str
-    rating: int | None = None
-
-
-class _Rated(msgspec.Struct, frozen=True):
-    id: UUID
-    rating: int | None
 
 
 class AnswerRow(msgspec.Struct, frozen=True):
@@ -237,12 +231,8 @@ def reports(tx: Tx, user_id: UUID, flag: str) -> dict[str, dt.datetime]:
 
 
 def changes(tx: Tx, user_id: UUID, most: int) -> list[ChangeRow]:
-    """What the latest feedback moved, newest first, each with its rating; that may be gone by retention."""
-    rows = tx.all(ChangeRow, SQL.history_of, user_id=user_id, most=most)
-    if not rows:
-        return []
-    told = {one.id: one.rating for one in tx.all(_Rated, SQL.ratings_since, user_id=user_id, since=rows[-1].created_at)}
-    return [msgspec.structs.replace(row, rating=told.get(row.feedback_id)) for row in rows]
+    """What the latest feedback moved, newest first."""
+    return tx.all(ChangeRow, SQL.history_of, user_id=user_id, most=most)
 
 
 def diary(tx: Tx, user_id: UUID, first: dt.date, last: dt.date) -> list[Night]:

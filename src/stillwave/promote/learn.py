@@ -146,6 +146,8 @@ def _note(
                 f', "f": {one.hz!r}, "y": {float(y[i])!r}, "band": "{_BANDS[int(band[i])].name}", "m_before": {next(was)!r},'
                 f' "m_after": {next(now)!r}, "best": [{next(best_before)!r}, {next(best_after)!r}]'
             )
+        if one.rating is not None:
+            change += f', "rating": {one.rating}'
         found.history.append((one.user_id, one.id, one.created_at, "{" + change + "}"))
         if (k + 1) % _NOTE_EVERY == 0:
             found.checkpoints.append((one.user_id, one.created_at, one.id, state.text(p, k + 1)))

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from stillwave.db.migrate import split_statements
 from stillwave.profiles import curve, effects
-from tests.learning_database import T0, Database, distance
+from tests.learning_database import SQL, T0, Database, distance
 
 TOLERANCE = 1e-9
 
@@ -277,3 +278,21 @@ def test_applying_the_files_again_changes_nothing(database: Database) -> None:
     database.apply_code()
     database.rated(person, T0 + timedelta(hours=1))
     assert assert_is_the_fold(database, person).n == 2
+
+
+def test_a_history_from_before_ratings_stood_in_it_is_given_them(database: Database) -> None:
+    dice = random.Random(15)
+    person, other = database.person(), database.person()
+    for day in range(12):
+        for one in (person, other):
+            database.rated(one, T0 + timedelta(days=day), hz=random_hz(dice), **random_answer(dice))
+    as_now = {one: database.history(one) for one in (person, other)}
+    assert {"rating" in change for change in as_now[person].values()} == {True, False}
+    without = "json_remove(change, '$.rating')" if database.engine == "sqlite" else "change - 'rating'"
+    database.run(f"UPDATE profile_history SET change = {without}")
+    assert not any("rating" in change for change in database.history(person).values())
+    script = (SQL / database.engine / "migrations" / "0015_rating_beside_change.sql").read_text()
+    for statement in split_statements(script):
+        database.run(statement)
+    assert {one: database.history(one) for one in (person, other)} == as_now
+    assert_is_the_fold(database, person)

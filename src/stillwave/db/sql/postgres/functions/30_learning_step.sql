@@ -186,6 +186,9 @@ BEGIN
         moved := moved || updated.moved;
     END IF;
 
+    IF rating IS NOT NULL THEN
+        moved := moved || jsonb_build_object('rating', rating);
+    END IF;
     change := moved || jsonb_build_object(
         'sens', jsonb_build_array(state -> 'sens', sens), 'trans', jsonb_build_array(state -> 'trans', trans),
         'vol', jsonb_build_array(state -> 'vol', vol), 'flags', flags);

@@ -68,7 +68,7 @@ BEGIN
     -- 3. What moved: of the group's curve if there is one, else of the band's.
     INSERT INTO profile_history (user_id, feedback_id, created_at, change)
     SELECT NEW.user_id, NEW.id, NEW.created_at,
-           printf('{"sens":[%!.17g,%!.17g],"trans":[%!.17g,%!.17g],"vol":[%!.17g,%!.17g],"flags":%s%s}',
+           printf('{"sens":[%!.17g,%!.17g],"trans":[%!.17g,%!.17g],"vol":[%!.17g,%!.17g],"flags":%s%s%s}',
                   sens, sens_after, trans, trans_after, vol, vol_after, flags,
                   CASE WHEN band IS NULL THEN '' ELSE printf(
                       ',"f":%!.17g,"y":%!.17g,"band":"%s"%s,"m_before":%!.17g,"m_after":%!.17g,"best":[%!.17g,%!.17g]',
@@ -80,7 +80,8 @@ BEGIN
                        FROM json_each(mean_before) ORDER BY value DESC, key LIMIT 1),
                       (SELECT low_hz + (high_hz - low_hz) / 8 * key
                        FROM json_each(mean) ORDER BY value DESC, key LIMIT 1))
-                  END)
+                  END,
+                  CASE WHEN NEW.rating IS NULL THEN '' ELSE ',"rating":' || NEW.rating END)
     FROM (SELECT * FROM learning_work WHERE user_id = NEW.user_id) AS work
     LEFT JOIN (SELECT place, mean_before, mean FROM learning_work_curve
                WHERE user_id = NEW.user_id ORDER BY place DESC LIMIT 1) AS curve;
