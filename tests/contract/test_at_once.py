@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 from stillwave.db.database import PostgresDatabase, Query, SqliteDatabase, open_database
 from stillwave.errors import ConstraintBroken, StorageFull, Unavailable
@@ -215,6 +217,52 @@ def test_who_waits_too_long_for_another_process_is_told_and_the_next_is_served(
     other.close()
     assert asyncio.run(embedded.at_once(putting(embedded, "n3"), writes=True)) == "n3"
     assert names(embedded) == ["n3"]
+
+
+def test_handlers_in_threads_that_wait_for_the_turn_do_not_keep_it_from_ending(embedded: SqliteDatabase) -> None:
+    free = threading.Event()
+
+    async def talk() -> str:
+        limit = to_thread.current_default_thread_limiter()
+        busy = [asyncio.create_task(to_thread.run_sync(free.wait)) for _ in range(int(limit.total_tokens))]
+        await asyncio.sleep(0.2)
+        assert limit.available_tokens == 0
+        found = await asyncio.wait_for(embedded.at_once(putting(embedded, "n1"), writes=True), 10)
+        free.set()
+        await asyncio.gather(*busy)
+        return found
+
+    try:
+        assert asyncio.run(talk()) == "n1"
+    finally:
+        free.set()
+
+
+def test_who_waited_too_long_for_their_turn_is_refused(embedded: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stillwave.db.at_once._LONGEST_S", 0.05)
+    found = asyncio.run(put_all(embedded, putting(embedded, "n1", then=lambda: time.sleep(0.1)), putting(embedded, "n2")))
+    assert [type(one) for one in found] == [str, Unavailable]
+    assert names(embedded) == ["n1"]
+
+
+def test_a_connection_stays_when_another_process_is_in_the_way(embedded: SqliteDatabase) -> None:
+    putting(embedded, "n1")()
+    before = embedded.connections_now()
+    other = embedded.raw()
+    other.execute("BEGIN IMMEDIATE")
+
+    async def talk() -> str:
+        await embedded.at_once(getting(embedded, "n1"), writes=False)
+        opened = embedded.connections_now()["open"]
+        writing = asyncio.create_task(embedded.at_once(putting(embedded, "n2"), writes=True))
+        await asyncio.sleep(0.1)
+        assert embedded.connections_now()["open"] == opened
+        other.execute("COMMIT")
+        return await writing
+
+    assert asyncio.run(talk()) == "n2"
+    other.close()
+    assert embedded.connections_now() == before | {"open": before["open"] + 1}  # that of the loop
 
 
 def test_a_full_disk_refuses_whoever_was_not_stored(embedded: SqliteDatabase) -> None:

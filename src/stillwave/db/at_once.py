@@ -13,12 +13,11 @@ import asyncio
 import collections
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import sqlcipher3.dbapi2 as sqlcipher
-from anyio.to_thread import run_sync
-
 from stillwave.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ T = TypeVar("T")
 _MOST_TOGETHER = 16  # then it is committed, however many wait
 _PATIENCE_S = 10.0  # with another process that writes
 _AGAIN_S = 0.01
+_LONGEST_S = 20.0  # who waited as long is refused, as writers in threads are
 
 
 class _Wish(NamedTuple):
@@ -36,10 +36,11 @@ class _Wish(NamedTuple):
     work: Callable[[], Any]
     writes: bool
     done: asyncio.Future[Any]
+    since_s: float
 
 
 class AtOnce:
-    """The work of one event loop on one database; only `_commit` runs elsewhere."""
+    """The work of one event loop on one database; waiting for the turn and committing have a thread of their own."""
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
@@ -49,13 +50,15 @@ class AtOnce:
         self._trouble: Exception | None = None  # what ended it
         self._wishes: collections.deque[_Wish] = collections.deque()
         self._turns: asyncio.Task[None] | None = None
+        # Not one of those that handlers run in: all of them may be waiting for the very turn that we have.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     async def run(self, work: Callable[[], T], *, writes: bool) -> T:
         """What `work` returns; what it wrote is on the disk then."""
         if not (writes or self._together):
             return self._here(work, writes=False)
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._wishes.append(_Wish(work, writes, done))
+        self._wishes.append(_Wish(work, writes, done, time.monotonic()))
         if self._turns is None or self._turns.done():
             self._turns = asyncio.create_task(self._take_turns())
         return await done
@@ -89,12 +92,15 @@ class AtOnce:
                 if not self._wishes:
                     break
                 wish = self._wishes.popleft()
+                if time.monotonic() - wish.since_s > _LONGEST_S:
+                    _refuse(wish.done, Unavailable("The database is busy. Please try again."))
+                    continue
                 try:
                     answers.append((wish.done, self._here(wish.work, writes=wish.writes)))
                 except Exception as error:  # noqa: BLE001
                     _refuse(wish.done, error)
                 await asyncio.sleep(0)  # others of the loop go on, and more may come
-            await run_sync(self._commit)
+            await asyncio.get_running_loop().run_in_executor(self._aside, self._commit)
         except Exception as error:  # noqa: BLE001
             for done, _ in answers:
                 _refuse(done, self._database.trouble(error))
@@ -108,7 +114,7 @@ class AtOnce:
     async def _begin(self) -> None:
         """Nobody but this loop writes, and the transaction of all is open."""
         if not self._database.takes_turn_now():
-            await run_sync(self._database.take_turn)
+            await asyncio.get_running_loop().run_in_executor(self._aside, self._database.take_turn)
         try:
             until_s = time.monotonic() + _PATIENCE_S
             while not self._begun("BEGIN IMMEDIATE"):
@@ -122,12 +128,14 @@ class AtOnce:
 
     def _begun(self, begin: str) -> bool:
         """False while another process is in the way."""
-        taken, self._connection = self._connection, None
         try:
-            self._connection = self._database.begun(taken, begin, patience_s=0)
+            self._connection = self._database.begun(self._connection, begin, patience_s=0)
         except sqlcipher.OperationalError as error:
             if isinstance(self._database.trouble(error), Unavailable):
                 return False
+            raise
+        except BaseException:
+            self._connection = None
             raise
         return True
 
@@ -184,7 +192,8 @@ class AtOnce:
         return self._connection
 
     def close(self) -> None:
-        """The connection is closed."""
+        """The connection is closed, and the thread ends."""
+        self._aside.shutdown()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

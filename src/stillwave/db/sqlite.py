@@ -305,7 +305,11 @@ class SqliteDatabase:
                 idle: sqlcipher.Connection | None = self._idle.get_nowait()
             except queue.Empty:
                 idle = None
-            connection = self.begun(idle, begin)
+            try:
+                connection = self.begun(idle, begin)
+            except sqlcipher.OperationalError:
+                connection = idle
+                raise
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -321,11 +325,13 @@ class SqliteDatabase:
     def begun(self, connection: sqlcipher.Connection | None, begin: str, *, patience_s: float = 10) -> sqlcipher.Connection:
         """In a transaction: this connection, or a new one if there is none or the file was given a new key.
 
-        When it cannot begin, the connection is closed.
+        When it cannot begin, the connection is closed, unless the error is an OperationalError: another process is in the way.
         """
         if connection is not None:
             try:
                 _begin(connection, begin)
+            except sqlcipher.OperationalError:
+                raise
             except BaseException as error:
                 self._drop(connection)
                 if "not a database" not in str(error):
@@ -406,4 +412,9 @@ class SqliteDatabase:
 def _begin(connection: sqlcipher.Connection, begin: str) -> None:
     """The transaction sees one state of the file, whose pages are all under the connection's key."""
     connection.execute(begin)
-    connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
