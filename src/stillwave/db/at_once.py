@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import sqlcipher3.dbapi2 as sqlcipher
+
 from stillwave.errors import Unavailable
 
 if TYPE_CHECKING:
