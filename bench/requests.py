@@ -47,7 +47,6 @@ from stillwave.db.ids import moment, uuid7
 from stillwave.web import gate
 
 KINDS = ("read profile", "start session", "give feedback")
-CONNECTIONS = 4
 FEEDBACK = {"rating": 4, "effectiveness": 7, "effects": {"relaxed": 1}}
 SESSION = {"target_state": "calm_focus", "minutes": 20}
 
@@ -129,8 +128,8 @@ class Client:
     It writes bytes made before the clock runs and looks at little of an answer, so that it takes little of the machine.
     """
 
-    def __init__(self, contender: Contender) -> None:
-        self.contender = contender
+    def __init__(self, contender: Contender, connections: int) -> None:
+        self.contender, self.connections = contender, connections
         self.person = 0
 
     def ask(self, kind: str, count: int, sessions: list[tuple[int, str]]) -> Asked:
@@ -158,7 +157,7 @@ class Client:
         with contextlib.ExitStack() as stack:
             under_way = stack.enter_context(selectors.DefaultSelector())  # a connection, and the number of its request
             # A server ends connections that are still for seconds: each turn has new ones.
-            for number in itertools.islice(unsent, CONNECTIONS):
+            for number in itertools.islice(unsent, self.connections):
                 made = stack.enter_context(socket.create_connection(("127.0.0.1", self.contender.port), timeout=60))
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 made.sendall(wishes[number])
@@ -204,12 +203,12 @@ def settle(contender: Contender) -> None:
         time.sleep(1)
 
 
-def measure(contenders: list[Contender], rounds: int, count: int) -> dict[str, dict[str, Figure]]:
+def measure(contenders: list[Contender], rounds: int, count: int, connections: int) -> dict[str, dict[str, Figure]]:
     """Medians by contender and kind; in each round everybody has a turn at each kind."""
     found: dict[str, dict[str, list[Figure]]] = {one.name: {kind: [] for kind in KINDS} for one in contenders}
     for one in contenders:
         settle(one)
-    clients = [Client(one) for one in contenders]
+    clients = [Client(one, connections) for one in contenders]
     for turn in range(rounds + 1):  # the first warms up
         sessions: dict[str, list[tuple[int, str]]] = {}
         for kind in KINDS:
@@ -615,6 +614,7 @@ def main() -> None:
     parser.add_argument("--directus", default=shutil.which("directus"), help="its program")
     parser.add_argument("--people", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--connections", type=int, default=4, help="requests under way at once")
     parser.add_argument("--count", type=int, default=120, help="requests of each kind in a round")
     options = parser.parse_args()
     wanted = options.only or ["postgres", "sqlite"]
@@ -628,11 +628,11 @@ def main() -> None:
                 stack.callback(load.stop_server, server)
             settings, tokens = populate(folder / "data-postgres", url, options.people)
             with ours(settings, tokens, folder) as one, bare(settings, tokens, folder) as two:
-                show("PostgreSQL", one.name, measure([one, two], options.rounds, options.count))
+                show("PostgreSQL", one.name, measure([one, two], options.rounds, options.count, options.connections))
             if options.directus:
                 apart = load.new_database(load.start_server(server), f"directus_{secrets.token_hex(4)}")
                 with ours(settings, tokens, folder) as one, directus(options.directus, apart, options.people, folder) as three:
-                    show("PostgreSQL", one.name, measure([one, three], options.rounds, options.count))
+                    show("PostgreSQL", one.name, measure([one, three], options.rounds, options.count, options.connections))
                 load.drop_database(apart)
             else:
                 print("Directus is not here: npm install directus@10 pg (with its install scripts), or name its program with --directus.")
@@ -642,7 +642,7 @@ def main() -> None:
         elif "sqlite" in wanted:
             settings, tokens = populate(folder / "data-sqlite", None, options.people)
             with ours(settings, tokens, folder) as one, pocketbase(options.pocketbase, options.people, folder) as other:
-                show("SQLite", one.name, measure([one, other], options.rounds, options.count))
+                show("SQLite", one.name, measure([one, other], options.rounds, options.count, options.connections))
 
 
 if __name__ == "__main__":
